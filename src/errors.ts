@@ -1,0 +1,44 @@
+/**
+ * The one error class of the program: something the caller can put right. Anything else that is thrown
+ * is a bug and keeps its stack.
+ */
+
+/** Stable codes that a program may test for. */
+export type ErrorCode =
+  /** A configuration file or value is wrong. */
+  | 'config'
+  /** A network cannot be built or run at the width, size or frame count asked for. */
+  | 'network'
+  /** An image or video cannot be read. */
+  | 'media'
+  /** A weights file is damaged or does not fit the network. */
+  | 'weights'
+  /** A run folder lacks what is needed. */
+  | 'run'
+  /** No configuration fits the budget. */
+  | 'budget'
+  /** An engine or one of its backends cannot be used. */
+  | 'engine'
+  /** A program that is needed (FFmpeg) is missing. */
+  | 'missing'
+  /** The command line is wrong. */
+  | 'usage'
+
+/**
+ * A failure that its message explains: one to three lines naming the file or key, what was expected and
+ * the way out.
+ */
+export class MnVideoError extends Error {
+  override readonly name = 'MnVideoError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
