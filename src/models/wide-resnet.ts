@@ -1,0 +1,92 @@
+/** WideResNet (Zagoruyko and Komodakis 2016) for small images, with MutualNet's slimming and names. */
+import { MnVideoError } from '../errors.ts'
+import { GraphBuilder } from '../network/builder.ts'
+import { fixed, ratioed } from '../network/channels.ts'
+import type { Network } from '../network/graph.ts'
+import type { ImageNetworkOptions } from './mobilenet-v1.ts'
+
+export interface WideResNetOptions extends ImageNetworkOptions {
+  /** 6n + 4: 28 has four blocks a stage. */
+  readonly depth: number
+  readonly widenFactor: number
+  /** Dropout between the two convolutions of a block. */
+  readonly dropout?: number
+}
+
+/**
+ * ```
+ * image 32×32×3 → 3×3 (16) → pre-activation blocks (16k, 32k/2, 64k/2) → bn → relu → mean → classes
+ * ```
+ */
+export function wideResnet(options: WideResNetOptions): Network {
+  const { depth, widenFactor, classes, size, maxWidth = 1, dropout = 0 } = options
+  if (!Number.isInteger(depth) || depth < 10 || (depth - 4) % 6 !== 0) {
+    throw new MnVideoError('network', `WideResNet: depth must be 6n + 4 (10, 16, 22, 28, …), not ${depth}.`)
+  }
+  if (!(widenFactor > 0)) {
+    throw new MnVideoError('network', `WideResNet: widen_factor must be above 0, not ${widenFactor}.`)
+  }
+  const blocks = (depth - 4) / 6
+  const g = new GraphBuilder()
+  let x = g.clip('image')
+  x = g.conv('conv1', x, ratioed(16), { kernel: [1, 3, 3], padding: 'same' })
+  let from = 16
+  for (const stage of [0, 1, 2]) {
+    const channels = Math.round(16 * 2 ** stage * widenFactor)
+    g.stage(`block${stage + 1}`)
+    for (let block = 0; block < blocks; block++) {
+      x = basicBlock(g, `block${stage + 1}.layer.${block}`, x, {
+        from,
+        channels,
+        stride: block === 0 && stage > 0 ? 2 : 1,
+        dropout,
+      })
+      from = channels
+    }
+  }
+  g.stage('head')
+  x = g.batchNorm('bn1', x)
+  x = g.activation('relu', x, 'relu')
+  x = g.globalPool('pool', x)
+  const output = g.linear('fc', x, fixed(classes))
+  return {
+    name: `WRN-${depth}-${widenFactor}`,
+    media: 'image',
+    frames: 1,
+    size,
+    maxWidth,
+    classes,
+    nodes: g.nodes,
+    classifier: output,
+    output,
+  }
+}
+
+interface Block {
+  readonly from: number
+  readonly channels: number
+  readonly stride: number
+  readonly dropout: number
+}
+
+function basicBlock(g: GraphBuilder, name: string, input: string, block: Block): string {
+  const { from, channels, dropout } = block
+  const stride = [1, block.stride, block.stride] as const
+  let activated = g.batchNorm(`${name}.bn1`, input)
+  activated = g.activation(`${name}.relu1`, activated, 'relu')
+  let x = g.conv(`${name}.conv1`, activated, ratioed(channels), {
+    kernel: [1, 3, 3],
+    stride,
+    padding: 'same',
+  })
+  x = g.batchNorm(`${name}.bn2`, x)
+  x = g.activation(`${name}.relu2`, x, 'relu')
+  x = g.dropout(`${name}.dropout`, x, dropout)
+  x = g.conv(`${name}.conv2`, x, ratioed(channels), { kernel: [1, 3, 3], padding: 'same' })
+  // Where the channels change, the shortcut reads the activated input.
+  const shortcut =
+    from === channels
+      ? input
+      : g.conv(`${name}.convShortcut`, activated, ratioed(channels), { kernel: [1, 1, 1], stride })
+  return g.add(name, shortcut, x)
+}

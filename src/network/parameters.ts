@@ -1,0 +1,66 @@
+/** The trainable parameters of a node, and how the full-size ones are sliced for a sub-network. */
+import { type ChannelSlice, countOf } from './channels.ts'
+import type { Node } from './graph.ts'
+
+/** What a parameter does; decides weight decay and initialisation. */
+export type ParameterRole = 'conv' | 'channelwise' | 'linear' | 'bias' | 'scale' | 'shift'
+
+/**
+ * How a parameter of the full-size store is cut for a sub-network: the leading axes (kernel taps) whole,
+ * the channel axes in runs.
+ */
+export interface ParameterSlice {
+  readonly name: string
+  readonly role: ParameterRole
+  /** The shape in use: conv [kt, kh, kw, cin, cout], channelwise [kt, kh, kw, c], linear [cin, cout], others [c]. */
+  readonly shape: readonly number[]
+  /** The shape in the store. */
+  readonly fullShape: readonly number[]
+  /** Input channels in use, as runs of the full input axis; absent for parameters without that axis. */
+  readonly in?: readonly ChannelSlice[]
+  /** Output channels in use, as runs of the last axis. */
+  readonly out: readonly ChannelSlice[]
+}
+
+interface Cut {
+  readonly in: readonly ChannelSlice[]
+  readonly out: readonly ChannelSlice[]
+  readonly fullIn: number
+  readonly fullOut: number
+}
+
+/** The parameters of one node. */
+export function parameterSlices(node: Node, cut: Cut): readonly ParameterSlice[] {
+  const perChannel = (suffix: string, role: ParameterRole, taps: readonly number[] = []): ParameterSlice => ({
+    name: `${node.name}.${suffix}`,
+    role,
+    shape: [...taps, countOf(cut.out)],
+    fullShape: [...taps, cut.fullOut],
+    out: cut.out,
+  })
+  const dense = (role: ParameterRole, taps: readonly number[]): ParameterSlice => ({
+    name: `${node.name}.weight`,
+    role,
+    shape: [...taps, countOf(cut.in), countOf(cut.out)],
+    fullShape: [...taps, cut.fullIn, cut.fullOut],
+    in: cut.in,
+    out: cut.out,
+  })
+  switch (node.kind) {
+    case 'conv': {
+      const filter = dense('conv', node.kernel)
+      return node.bias ? [filter, perChannel('bias', 'bias')] : [filter]
+    }
+    case 'channelwiseConv':
+      return [perChannel('weight', 'channelwise', node.kernel)]
+    case 'batchNorm':
+      return [perChannel('weight', 'scale'), perChannel('bias', 'shift')]
+    case 'linear':
+      return [dense('linear', []), perChannel('bias', 'bias')]
+    default:
+      return []
+  }
+}
+
+/** The number of values in a shape. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, axis) => product * axis, 1)

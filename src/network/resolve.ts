@@ -1,0 +1,223 @@
+/**
+ * A network at one configuration: the same nodes with concrete shapes, channel slices and costs. This is
+ * what every engine, the profiler and the exporters read.
+ */
+import { MnVideoError } from '../errors.ts'
+import { type ChannelSlice, type Channels, checkWidth, countOf, fullCount, slicesAt } from './channels.ts'
+import { type Configuration, inputsOf, type Network, type Node, type NodeOf, type Triple } from './graph.ts'
+import { type ParameterSlice, parameterSlices, sizeOf } from './parameters.ts'
+
+/** The shape of a value for one sample: frames × height × width × channels. */
+export interface Shape {
+  readonly frames: number
+  readonly height: number
+  readonly width: number
+  readonly channels: number
+}
+
+export interface ResolvedNode<N extends Node = Node> {
+  readonly node: N
+  /** Shapes of what it reads, in the order of `inputsOf`. */
+  readonly inputs: readonly Shape[]
+  readonly shape: Shape
+  /** The runs of full-size channels that the output holds; several after a concatenation. */
+  readonly slices: readonly ChannelSlice[]
+  /** The concrete window of convolutions and pools. */
+  readonly kernel?: Triple
+  /** Trainable parameters in use. */
+  readonly parameters: readonly ParameterSlice[]
+  /** Multiply-adds for one sample (convolution and linear layers only, as the literature counts). */
+  readonly macs: number
+}
+
+export interface SubNetwork {
+  readonly network: Network
+  readonly configuration: Configuration
+  /** In execution order. */
+  readonly nodes: readonly ResolvedNode[]
+  /** Multiply-adds for one sample. */
+  readonly macs: number
+  /** The number of trainable values in use. */
+  readonly params: number
+}
+
+/**
+ * Resolves a network at a configuration.
+ *
+ * @throws MnVideoError `network` when the width, frames or size are not possible, naming the node that
+ *   cannot be computed where it is one.
+ */
+export function resolve(network: Network, configuration: Configuration): SubNetwork {
+  checkConfiguration(network, configuration)
+  const resolved = new Map<string, ResolvedNode>()
+  const parts = new Map<string, readonly Channels[]>()
+  for (const node of network.nodes) {
+    const inputs = inputsOf(node).map((name) => resolved.get(name)!)
+    const nodeParts = partsOf(node, parts)
+    const slices = slicesAt(nodeParts, configuration.width, network.maxWidth)
+    const windowed = outputOf(network, configuration, node, inputs)
+    const shape = { ...windowed.shape, channels: countOf(slices) }
+    const parameters = parameterSlices(node, {
+      in: inputs[0]?.slices ?? [],
+      out: slices,
+      fullIn: inputs[0] ? fullCount(parts.get(inputs[0].node.name)!, network.maxWidth) : 0,
+      fullOut: fullCount(nodeParts, network.maxWidth),
+    })
+    parts.set(node.name, nodeParts)
+    resolved.set(node.name, {
+      node,
+      inputs: inputs.map((input) => input.shape),
+      shape,
+      slices,
+      ...(windowed.kernel && { kernel: windowed.kernel }),
+      parameters,
+      macs: macsOf(node, shape, inputs),
+    })
+  }
+  const nodes = [...resolved.values()]
+  return {
+    network,
+    configuration,
+    nodes,
+    macs: nodes.reduce((sum, node) => sum + node.macs, 0),
+    params: nodes.reduce((sum, node) => sum + node.parameters.reduce((n, p) => n + sizeOf(p.shape), 0), 0),
+  }
+}
+
+/** The full configuration: the widest (at most 1), all frames, the training size. */
+export const fullConfiguration = (network: Network): Configuration => ({
+  width: 1,
+  frames: network.frames,
+  size: network.size,
+})
+
+/** `1-16-224`: a configuration as a file name or key. */
+export const configurationKey = ({ width, frames, size }: Configuration): string =>
+  `${width}-${frames}-${size}`
+
+/** Whether a resolved node is of a kind, narrowing its type. */
+export function isKind<K extends Node['kind']>(
+  resolved: ResolvedNode,
+  kind: K,
+): resolved is ResolvedNode<NodeOf<K>> {
+  return resolved.node.kind === kind
+}
+
+function checkConfiguration(network: Network, { width, frames, size }: Configuration): void {
+  checkWidth(width, network.maxWidth)
+  const whole = (value: number) => Number.isInteger(value) && value >= 1
+  if (!whole(size)) {
+    throw new MnVideoError('network', `size ${size} is not possible: give a whole number of pixels from 1.`)
+  }
+  if (!whole(frames)) {
+    throw new MnVideoError('network', `frames ${frames} is not possible: give a whole number from 1.`)
+  }
+  if (network.media === 'image' && frames !== 1) {
+    throw new MnVideoError('network', `${network.name} classifies images: give 1 frame, not ${frames}.`)
+  }
+  const fast = network.nodes.find((node) => node.kind === 'input' && node.follows === 'whole')
+  if (fast?.kind === 'input' && fast.follows === 'whole' && frames > fast.frames) {
+    throw new MnVideoError(
+      'network',
+      `${network.name}: ${frames} slow frames cannot be taken from its ${fast.frames} fast ones. Give at most ${fast.frames}.`,
+    )
+  }
+}
+
+/** How the output's channels slim, part by part. */
+function partsOf(node: Node, parts: ReadonlyMap<string, readonly Channels[]>): readonly Channels[] {
+  switch (node.kind) {
+    case 'input':
+      return [node.channels]
+    case 'conv':
+    case 'linear':
+      return [node.out]
+    case 'concat':
+      return node.inputs.flatMap((name) => parts.get(name)!)
+    default:
+      return parts.get(inputsOf(node)[0]!)!
+  }
+}
+
+type Extent = Omit<Shape, 'channels'>
+
+function outputOf(
+  network: Network,
+  configuration: Configuration,
+  node: Node,
+  inputs: readonly ResolvedNode[],
+): { shape: Extent; kernel?: Triple } {
+  const source = inputs[0]?.shape
+  switch (node.kind) {
+    case 'input': {
+      if (node.follows === 'clip') {
+        const { frames, size } = configuration
+        return { shape: { frames, height: size, width: size } }
+      }
+      const size = Math.max(configuration.size, network.size)
+      return { shape: { frames: node.frames, height: size, width: size } }
+    }
+    case 'conv':
+    case 'channelwiseConv':
+    case 'pool':
+      return { shape: slide(network, configuration, node, source!), kernel: node.kernel }
+    case 'globalPool': {
+      const { frames, height, width } = source!
+      const kernel: Triple = [
+        frames,
+        Math.min(height, node.window ?? height),
+        Math.min(width, node.window ?? width),
+      ]
+      return { shape: { frames: 1, height: height - kernel[1] + 1, width: width - kernel[2] + 1 }, kernel }
+    }
+    case 'resample':
+      return { shape: inputs[1]!.shape }
+    case 'add':
+    case 'concat': {
+      for (const other of inputs) {
+        const equal = (['frames', 'height', 'width'] as const).every((a) => other.shape[a] === source![a])
+        if (!equal) throw new Error(`${network.name}: the inputs of ${node.name} differ in extent`)
+      }
+      return { shape: source! }
+    }
+    default:
+      return { shape: source! }
+  }
+}
+
+/** The extent after a window slides over padded input, as PyTorch computes it. */
+function slide(
+  network: Network,
+  configuration: Configuration,
+  node: NodeOf<'conv' | 'channelwiseConv' | 'pool'>,
+  source: Shape,
+): Extent {
+  const extents = [source.frames, source.height, source.width]
+  const [frames, height, width] = extents.map(
+    (extent, axis) =>
+      Math.floor((extent + 2 * node.padding[axis]! - node.kernel[axis]!) / node.stride[axis]!) + 1,
+  ) as [number, number, number]
+  if (frames < 1 || height < 1 || width < 1) {
+    const { frames: t, size } = configuration
+    throw new MnVideoError(
+      'network',
+      `${network.name} cannot run at ${t} frame${t === 1 ? '' : 's'} of ${size}×${size}: ${node.name} (kernel ${node.kernel.join('×')}) gets only ` +
+        `${extents.join('×')} values. Give a larger size or more frames.`,
+    )
+  }
+  return { frames, height, width }
+}
+
+function macsOf(node: Node, shape: Shape, inputs: readonly ResolvedNode[]): number {
+  const values = shape.frames * shape.height * shape.width * shape.channels
+  switch (node.kind) {
+    case 'conv':
+      return values * inputs[0]!.shape.channels * sizeOf(node.kernel)
+    case 'channelwiseConv':
+      return values * sizeOf(node.kernel)
+    case 'linear':
+      return values * inputs[0]!.shape.channels
+    default:
+      return 0
+  }
+}
