@@ -76,14 +76,7 @@ export class GraphBuilder {
   }
 
   maxPool(name: string, input: string, window: Window): string {
-    return this.#add({
-      kind: 'pool',
-      pool: 'max',
-      name,
-      stage: this.#stage,
-      input,
-      ...complete(window),
-    })
+    return this.#add({ kind: 'maxPool', name, stage: this.#stage, input, ...complete(window) })
   }
 
   globalPool(name: string, input: string, options: { window?: number } = {}): string {

@@ -90,10 +90,8 @@ export interface GateNode extends Unary {
   readonly gate: string
 }
 
-/** Max or average pooling; average pooling never counts padding, because no network here pads one. */
-export interface PoolNode extends Unary {
-  readonly kind: 'pool'
-  readonly pool: 'max' | 'average'
+export interface MaxPoolNode extends Unary {
+  readonly kind: 'maxPool'
   readonly kernel: Triple
   readonly stride: Triple
   readonly padding: Triple
@@ -135,7 +133,7 @@ export type Node =
   | AddNode
   | ConcatNode
   | GateNode
-  | PoolNode
+  | MaxPoolNode
   | GlobalPoolNode
   | ResampleNode
   | DropoutNode

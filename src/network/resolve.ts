@@ -159,7 +159,7 @@ function outputOf(
     }
     case 'conv':
     case 'channelwiseConv':
-    case 'pool':
+    case 'maxPool':
       return { shape: slide(network, configuration, node, source!), kernel: node.kernel }
     case 'globalPool': {
       const { frames, height, width } = source!
@@ -189,7 +189,7 @@ function outputOf(
 function slide(
   network: Network,
   configuration: Configuration,
-  node: NodeOf<'conv' | 'channelwiseConv' | 'pool'>,
+  node: NodeOf<'conv' | 'channelwiseConv' | 'maxPool'>,
   source: Shape,
 ): Extent {
   const extents = [source.frames, source.height, source.width]

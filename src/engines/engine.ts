@@ -1,0 +1,77 @@
+/**
+ * What an engine is: it turns a sub-network and weights into something that runs. Two engines implement
+ * this; nothing else in the program knows how a network is computed.
+ */
+
+import type { Shape, SubNetwork } from '../network/resolve.ts'
+import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
+
+/**
+ * A batch of clips (or images: one frame), RGB, row-major [batch, frames, height, width, 3]. Bytes are
+ * 0–255 and are normalised by the plan; floats are taken as they are.
+ */
+export interface FrameBatch {
+  readonly data: Uint8Array | Float32Array
+  readonly batch: number
+  readonly frames: number
+  readonly height: number
+  readonly width: number
+}
+
+/** One batch for every input node of the network, by its name. All have the same batch size. */
+export type Inputs = Readonly<Record<string, FrameBatch>>
+
+/** Bytes become `(byte / 255 − mean) / std`, per RGB channel. */
+export interface Normalisation {
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+}
+
+export interface CompileOptions {
+  /** Needed when the inputs are bytes. */
+  readonly normalisation?: Normalisation
+  /**
+   * Statistics that batch norm uses: those of the configuration (inference), or `batch`: mean and biased
+   * variance of the batch itself, as in training.
+   */
+  readonly statistics: BatchNormStatistics | 'batch'
+}
+
+export interface RunOptions {
+  /** Names of nodes whose output to return as well. */
+  readonly observe?: readonly string[]
+}
+
+export interface RunResult {
+  /** [batch, classes], row-major: the mean of the logits over the classifier's positions. */
+  readonly logits: Float32Array
+  /**
+   * [batch, classes], row-major: the softmax of the logits averaged over the classifier's positions, as
+   * PySlowFast scores inputs larger than the training size. One position is the common case.
+   */
+  readonly scores: Float32Array
+  readonly observed: ReadonlyMap<string, Observed>
+}
+
+/** The output of one node, row-major [batch, frames, height, width, channels]. */
+export interface Observed {
+  readonly batch: number
+  readonly shape: Shape
+  readonly data: Float32Array
+}
+
+/** A compiled sub-network. Whoever compiled it disposes it. */
+export interface Plan {
+  readonly subNetwork: SubNetwork
+  /** @throws MnVideoError `engine` when an input is missing or has the wrong shape. */
+  run(inputs: Inputs, options?: RunOptions): Promise<RunResult>
+  dispose(): void
+}
+
+export interface Engine {
+  readonly name: string
+  /** For people: versions, backend, threads. */
+  readonly description: string
+  /** Compiles a sub-network with the weights as they are now. */
+  compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<Plan>
+}

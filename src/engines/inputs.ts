@@ -1,0 +1,52 @@
+/** Checks and prepares the inputs of a run; the same for every engine. */
+import { MnVideoError } from '../errors.ts'
+import { isKind, type SubNetwork } from '../network/resolve.ts'
+import type { FrameBatch, Inputs, Normalisation } from './engine.ts'
+
+/**
+ * The common batch size of the inputs.
+ *
+ * @throws MnVideoError `engine` naming the input that is missing or has the wrong shape.
+ */
+export function checkInputs(subNetwork: SubNetwork, inputs: Inputs): number {
+  let batch: number | undefined
+  for (const resolved of subNetwork.nodes) {
+    if (!isKind(resolved, 'input')) continue
+    const { name } = resolved.node
+    const given = inputs[name]
+    if (!given) throw new MnVideoError('engine', `${subNetwork.network.name}: input "${name}" is missing.`)
+    const { frames, height, width } = resolved.shape
+    batch ??= given.batch
+    const asked = `${batch}×${frames}×${height}×${width}×3`
+    const got = `${given.batch}×${given.frames}×${given.height}×${given.width}×3`
+    const values = given.batch * given.frames * given.height * given.width * 3
+    if (got !== asked || given.data.length !== values || given.batch < 1) {
+      throw new MnVideoError(
+        'engine',
+        `${subNetwork.network.name}: input "${name}" must be ${asked} values, not ${got} (${given.data.length} given).`,
+      )
+    }
+  }
+  return batch!
+}
+
+/** The values of a batch as floats: normalised when they are bytes. */
+export function toFloats({ data }: FrameBatch, normalisation: Normalisation | undefined): Float32Array {
+  if (data instanceof Float32Array) return data
+  if (!normalisation) {
+    throw new MnVideoError('engine', 'byte inputs need the mean and std to normalise them with.')
+  }
+  const tables = [0, 1, 2].map((channel) =>
+    Float32Array.from(
+      { length: 256 },
+      (_, byte) => (byte / 255 - normalisation.mean[channel]!) / normalisation.std[channel]!,
+    ),
+  ) as [Float32Array, Float32Array, Float32Array]
+  const floats = new Float32Array(data.length)
+  for (let i = 0; i < data.length; i += 3) {
+    floats[i] = tables[0][data[i]!]!
+    floats[i + 1] = tables[1][data[i + 1]!]!
+    floats[i + 2] = tables[2][data[i + 2]!]!
+  }
+  return floats
+}

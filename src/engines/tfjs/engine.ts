@@ -1,0 +1,83 @@
+/** The tfjs engine: TensorFlow.js on the best backend that loads here. */
+import * as tf from '@tensorflow/tfjs-core'
+import { MnVideoError, messageOf } from '../../errors.ts'
+import type { Engine } from '../engine.ts'
+import { createPlan } from './plan.ts'
+
+/** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
+export const TFJS_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const
+export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
+
+export interface TfjsEngine extends Engine {
+  readonly name: 'tfjs'
+  readonly backend: TfjsBackend
+  /** Why the backends before this one are not used, one line each. */
+  readonly skipped: readonly string[]
+}
+
+/**
+ * Opens the engine on one backend, or on the first of `TFJS_BACKENDS` that loads.
+ *
+ * @throws MnVideoError `engine` when the backend asked for, or every one, cannot be loaded.
+ */
+export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine> {
+  const skipped: string[] = []
+  for (const candidate of backend ? [backend] : TFJS_BACKENDS) {
+    try {
+      const library = await LOADERS[candidate]()
+      if (!(await tf.setBackend(candidate))) throw new Error(`tfjs could not start its ${candidate} backend`)
+      return createEngine(candidate, library, skipped)
+    } catch (error) {
+      skipped.push(`${candidate}: ${messageOf(error).split('\n')[0]}`)
+    }
+  }
+  throw new MnVideoError('engine', `no tfjs backend can be used here.\n${skipped.join('\n')}`)
+}
+
+/** Imports what registers a backend with tfjs; returns the name of the library that did. */
+const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
+  async tensorflow() {
+    const reasons: string[] = []
+    for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
+      try {
+        await import(name)
+        return name
+      } catch (error) {
+        reasons.push(
+          isMissing(error, name)
+            ? `${name} is not installed`
+            : `${name} does not load: ${messageOf(error).split('\n')[0]}`,
+        )
+      }
+    }
+    throw new Error(reasons.join('; '))
+  },
+  async wasm() {
+    await import('@tensorflow/tfjs-backend-wasm')
+    return '@tensorflow/tfjs-backend-wasm'
+  },
+  async cpu() {
+    await import('@tensorflow/tfjs-backend-cpu')
+    return '@tensorflow/tfjs-backend-cpu'
+  },
+}
+
+const isMissing = (error: unknown, name: string): boolean =>
+  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && messageOf(error).includes(name)
+
+function createEngine(backend: TfjsBackend, library: string, skipped: readonly string[]): TfjsEngine {
+  // The current backend is global to tfjs; another engine may have changed it while this one waited.
+  const activate = async () => {
+    while (tf.getBackend() !== backend) await tf.setBackend(backend)
+  }
+  return {
+    name: 'tfjs',
+    backend,
+    skipped,
+    description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
+    async compile(subNetwork, weights, options) {
+      await activate()
+      return createPlan(subNetwork, weights, options, activate)
+    },
+  }
+}

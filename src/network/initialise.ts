@@ -1,0 +1,45 @@
+/** Fresh weights for a network, from a seed. */
+import type { Network } from './graph.ts'
+import { sizeOf } from './parameters.ts'
+import { createRandom, type Random } from './random.ts'
+import { type Parameter, ParameterStore, parametersOf } from './store.ts'
+
+/** Standard deviation of the classifier's weights (PySlowFast's FC_INIT_STD, MutualNet's linear layers). */
+const LINEAR_DEVIATION = 0.01
+
+/**
+ * Convolutions from He et al. 2015 (normal, fan out), linear weights from N(0, 0.01²), batch-norm scales 1
+ * (0 for the last of a residual block), everything else 0. The same seed gives the same weights.
+ */
+export function initialise(network: Network, seed: number): ParameterStore {
+  const random = createRandom(seed)
+  return new ParameterStore(
+    network,
+    new Map(parametersOf(network).map((parameter) => [parameter.name, fill(parameter, random)])),
+  )
+}
+
+function fill({ role, shape, zeroInit }: Parameter, random: Random): Float32Array {
+  const values = new Float32Array(sizeOf(shape))
+  switch (role) {
+    case 'conv': {
+      const [kt, kh, kw, , out] = shape as [number, number, number, number, number]
+      return normal(values, Math.sqrt(2 / (kt * kh * kw * out)), random)
+    }
+    case 'channelwise': {
+      const [kt, kh, kw] = shape as [number, number, number, number]
+      return normal(values, Math.sqrt(2 / (kt * kh * kw)), random)
+    }
+    case 'linear':
+      return normal(values, LINEAR_DEVIATION, random)
+    case 'scale':
+      return values.fill(zeroInit ? 0 : 1)
+    case 'bias':
+    case 'shift':
+      return values
+  }
+}
+
+function normal(values: Float32Array, deviation: number, random: Random): Float32Array {
+  return values.map(() => deviation * random.normal())
+}

@@ -1,0 +1,7 @@
+import { describe } from 'vitest'
+import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
+import { testForwardGoldens } from '../support/forward-goldens.ts'
+
+describe('tfjs engine on the cpu backend: PyTorch goldens', () => {
+  testForwardGoldens(() => openTfjsEngine('cpu'))
+})
