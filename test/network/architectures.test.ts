@@ -23,6 +23,7 @@ interface Row {
   outC?: number
   bias?: boolean
   eps?: number
+  momentum?: number
   p?: number
   positions?: number[]
   out: number[]
@@ -36,11 +37,12 @@ describe.each(Object.entries(models))('%s', (name, architecture) => {
     const [, frames, size] = Array.isArray(input) ? input : input.slow
     const subNetwork = resolve(VIDEO_NETWORKS[name]!(), { width: 1, frames, size })
     const rows = subNetwork.nodes.filter((resolved) => !isSilent(resolved)).map(rowOf)
-    const expected = architecture.layers.map(({ name, op, ...row }) => {
+    const expected = architecture.layers.map((row) => {
       // PyTorchVideo has no name of its own for the squeeze's mean.
+      const { name, op } = row
       const named = op.startsWith('mean') ? `${name}.mean` : name
-      const { momentum, ...rest } = row as Row & { momentum?: number }
-      return { name: named, op, ...rest }
+      const { momentum, ...rest } = row
+      return { ...rest, name: named, op }
     })
     expect(rows).toEqual(expected)
   })
@@ -87,7 +89,7 @@ function rowOf({ node, inputs, shape, kernel }: ResolvedNode): Row {
       }
     case 'gate':
       return { name, op: 'multiply(input, gate)', out }
-    case 'pool':
+    case 'maxPool':
       return {
         name,
         op: 'maxpool',

@@ -4,34 +4,34 @@
  */
 import type { FrameBatch } from '../../src/engines/engine.ts'
 import type { Network } from '../../src/network/graph.ts'
+import type { ParameterRole } from '../../src/network/parameters.ts'
 import { resolve } from '../../src/network/resolve.ts'
 import { type BatchNormStatistics, ParameterStore, parametersOf } from '../../src/network/store.ts'
 
 /** The whole network's weights; a golden's `salt` chooses among sets. */
 export function formulaWeights(network: Network, salt: string): ParameterStore {
-  return new ParameterStore(
-    network,
-    new Map(
-      parametersOf(network).map(({ name, role, shape }) => {
-        const key = `${salt}/${name}`
-        switch (role) {
-          case 'conv':
-            return [name, filter(key, shape)]
-          case 'channelwise': {
-            const [kt, kh, kw, c] = shape as [number, number, number, number]
-            return [name, filter(key, [kt, kh, kw, 1, c])]
-          }
-          case 'linear':
-            return [name, filter(key, [1, 1, 1, ...shape])]
-          case 'scale':
-            return [name, vector(key, shape[0]!, (v) => 1 + 0.1 * v)]
-          case 'bias':
-          case 'shift':
-            return [name, vector(key, shape[0]!, (v) => 0.1 * v)]
-        }
-      }),
-    ),
+  const values = parametersOf(network).map(
+    ({ name, role, shape }) => [name, valuesOf(`${salt}/${name}`, role, shape)] as const,
   )
+  return new ParameterStore(network, new Map(values))
+}
+
+function valuesOf(key: string, role: ParameterRole, shape: readonly number[]): Float32Array {
+  switch (role) {
+    case 'conv':
+      return filter(key, shape)
+    case 'channelwise': {
+      const [kt, kh, kw, c] = shape as [number, number, number, number]
+      return filter(key, [kt, kh, kw, 1, c])
+    }
+    case 'linear':
+      return filter(key, [1, 1, 1, ...shape])
+    case 'scale':
+      return vector(key, shape[0]!, (v) => 1 + 0.1 * v)
+    case 'bias':
+    case 'shift':
+      return vector(key, shape[0]!, (v) => 0.1 * v)
+  }
 }
 
 /** Running statistics at full width. */

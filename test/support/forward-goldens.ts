@@ -76,7 +76,7 @@ export function forwardCases(): ForwardCase[] {
 
 /** Declares one test per case. */
 export function testForwardGoldens(openEngine: () => Promise<Engine>, cases = forwardCases()): void {
-  it.each(cases)('$title', async (forwardCase) => {
+  it.each(cases)('$title', { timeout: 30 * 60_000 }, async (forwardCase) => {
     const { golden } = forwardCase
     const network = forwardCase.network()
     const clip = formulaInput(golden.salt, golden.inputShape)

@@ -1,0 +1,103 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { applyOverrides, formatConfig, models, parseConfig } from '../../src/config/index.ts'
+
+/** YAML lines of a valid configuration, drawn key by key so that values agree with each other. */
+const recipe = fc
+  .record({
+    model: fc.constantFrom(...models),
+    size: fc.integer({ min: 1, max: 500 }),
+    frames: fc.integer({ min: 1, max: 64 }),
+    width: fc.double({ min: 0.01, max: 1, noNaN: true }),
+    lr: fc.double({ min: 1e-12, max: 100, noNaN: true }),
+    decay: fc.double({ min: 0, max: 1, noNaN: true }),
+    batch: fc.integer({ min: 1, max: 4096 }),
+    seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    epochs: fc.integer({ min: 1, max: 1000 }),
+    folder: fc.string({ unit: 'binary', maxLength: 30 }).map((text) => text.replace(/\p{Cc}/gu, '')),
+    flag: fc.boolean(),
+    variant: fc.constantFrom('xs', 's', 'm', 'l'),
+    views: fc.constantFrom('1x1', '10x1', '10x3'),
+    given: fc.uniqueArray(fc.nat(20)),
+  })
+  .map((r) => {
+    const video = ['x3d', 'slow', 'slowfast'].includes(r.model)
+    const lines = [
+      `image_size: ${r.size}`,
+      `width_mult_range: [${r.width}, 1]`,
+      `lr: ${r.lr}`,
+      `weight_decay: ${r.decay}`,
+      `batch_size: ${r.batch}`,
+      `random_seed: ${r.seed}`,
+      `num_epochs: ${r.epochs}`,
+      `dataset_dir: ${JSON.stringify(r.folder)}`,
+      `labels: ${JSON.stringify(r.folder)}`,
+      `nesterov: ${r.flag}`,
+      ...(r.model === 'x3d' ? [`variant: ${r.variant}`] : []),
+      ...(video ? [`frames: ${r.frames}`, `views: ${r.views}`, `clip_fps: ${r.lr}`] : []),
+    ]
+    return [`model: ${r.model}`, ...lines.filter((_, i) => r.given.includes(i))].join('\n')
+  })
+
+describe('formatConfig', () => {
+  it('loads back to an equal configuration, whatever was given', () => {
+    fc.assert(
+      fc.property(recipe, (text) => {
+        const config = parseConfig(text, 'a.yml')
+        expect(parseConfig(formatConfig(config), 'runs/b/config.yml')).toEqual(config)
+        expect(applyOverrides(config, [])).toEqual(config)
+      }),
+      { seed: 1995, numRuns: 300 },
+    )
+  })
+
+  it('has what each key means beside it, and no key the model has no use for', () => {
+    const text = formatConfig(parseConfig('model: slow', 'a.yml'))
+    expect(text).toMatch(/^frames: 8 +# Frames of the full configuration/m)
+    expect(text).toMatch(/^labels: "" +# /m)
+    expect(text).not.toMatch(/^(alpha|variant|depth|image_resize):/m)
+  })
+})
+
+describe('applyOverrides', () => {
+  const config = parseConfig('model: x3d\nlr: 0.3\nframes_list: [16, 8]', 'a.yml')
+  const set = (...overrides: string[]) => applyOverrides(config, overrides)
+
+  it('replaces values, written as in YAML', () => {
+    expect(set('lr=1e-3', 'resolution_list=[224, 112]', 'drop_last=true')).toMatchObject({
+      lr: 0.001,
+      resolution_list: [224, 112],
+      drop_last: true,
+      frames_list: [16, 8],
+    })
+  })
+
+  it('lets defaults follow, in a resolved configuration too', () => {
+    const resolved = parseConfig(formatConfig(parseConfig('model: x3d', 'a.yml')), 'b.yml')
+    expect(applyOverrides(resolved, ['frames=8'])).toEqual(parseConfig('model: x3d\nframes: 8', 'a.yml'))
+    expect(applyOverrides(resolved, ['variant=s'])).toEqual(parseConfig('model: x3d\nvariant: s', 'a.yml'))
+    expect(applyOverrides(resolved, ['model=slow'])).toEqual(parseConfig('model: slow', 'a.yml'))
+  })
+
+  it('takes the last of two', () => {
+    expect(set('lr=0.2', 'lr=0.4').lr).toBe(0.4)
+  })
+
+  it('takes text as it is', () => {
+    expect(set('dataset_dir=/data/a: b #c').dataset_dir).toBe('/data/a: b #c')
+    expect(set('log_dir=2024').log_dir).toBe('2024')
+  })
+
+  it.each([
+    ['lr=fast', '--set lr=fast: lr must be a number above 0, not "fast".'],
+    ['frames=8', '--set frames=8: frames_list has 16, more than frames (8).'],
+    ['framse=8', '--set framse=8: unknown key "framse". Did you mean "frames"?'],
+    ['lr=[1', '--set lr=[1: not valid YAML: '],
+    ['lr=', '--set lr=: lr must be a number above 0, not an empty value.'],
+    ['lr', '--set "lr": expected key=value on one line, such as frames=8.'],
+    ['=1', '--set "=1": expected key=value'],
+    ['lr=1\nframes: 2', 'expected key=value on one line'],
+  ])('names what is wrong with %j', (override, message) => {
+    expect(() => set(override)).toThrow(message)
+  })
+})

@@ -1,0 +1,212 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { MnVideoError } from '../../src/errors.ts'
+import { decodeClip } from '../../src/video/decode.ts'
+import { readFrameIndex } from '../../src/video/frame-index.ts'
+import { probeVideo } from '../../src/video/probe.ts'
+import { ffmpeg, frameNumbers, renderClip, testFolder } from '../support/render.ts'
+
+const folder = await testFolder()
+afterAll(folder.remove)
+afterEach(() => vi.unstubAllEnvs())
+
+const good = await renderClip(folder.path('good.mp4'), {
+  seconds: 3,
+  output: ['-c:v', 'libx264', '-bf', '2', '-g', '30', '-pix_fmt', 'yuv420p', '-movflags', '+faststart'],
+})
+const goodBytes = await readFile(good)
+const pixelsBegin = goodBytes.indexOf('mdat') + 4
+
+describe('a file that gives no frames', () => {
+  const refused: [string, string, () => Promise<unknown>][] = [
+    [
+      'zeros.mp4',
+      'no frame of its video stream (h264) can be decoded',
+      () => writeFile(folder.path('zeros.mp4'), damaged(0, 1)),
+    ],
+    [
+      'cut.mp4',
+      'FFmpeg finds no video in it',
+      () => writeFile(folder.path('cut.mp4'), goodBytes.subarray(0, 600)),
+    ],
+    [
+      'garbage.mp4',
+      'FFmpeg finds no video in it',
+      () => writeFile(folder.path('garbage.mp4'), Buffer.alloc(5000, 'mn\x01')),
+    ],
+    ['text.mp4', 'FFmpeg finds no video in it', () => writeFile(folder.path('text.mp4'), 'a line of text\n')],
+    ['empty.mp4', 'is empty (0 bytes).', () => writeFile(folder.path('empty.mp4'), '')],
+    [
+      'sound.mp4',
+      'no video stream (found: audio aac). Give a file with video.',
+      () => ffmpeg('-f', 'lavfi', '-i', 'sine=d=0.2', folder.path('sound.mp4')),
+    ],
+    ['absent.mp4', 'no such file.', async () => {}],
+    ['http://localhost/a.mp4', 'no such file. Addresses are not opened', async () => {}],
+    ['folder', 'is a folder. Give a file.', () => mkdir(folder.path('folder'))],
+    ['queue', 'is a pipe', async () => execFileSync('mkfifo', [folder.path('queue')])],
+    [
+      'list.mp4',
+      'its format (hls) is not one',
+      () => writeFile(folder.path('list.mp4'), `#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n${good}\n`),
+    ],
+    [
+      'script.mp4',
+      'its format (concat) is not one',
+      () => writeFile(folder.path('script.mp4'), 'ffconcat version 1.0\nfile good.mp4\n'),
+    ],
+    ['a\nb.mp4', 'no such file.', async () => {}],
+  ]
+
+  it.each(refused)('is refused in one line: %j, %s', async (name, reason, make) => {
+    await make()
+    const path = name.includes('://') ? name : folder.path(name)
+    for (const attempt of [readFrameIndex(path), decodeClip(path, { times: [0] })]) {
+      const error = await attempt.catch((caught: unknown) => caught)
+      expect(error).toBeInstanceOf(MnVideoError)
+      const { message, code } = error as MnVideoError
+      expect(code).toBe('media')
+      expect(message).toContain(reason)
+      expect(message).toContain(name.replace('\n', '\\n'))
+      expect(message).not.toContain('\n')
+      expect(message).not.toContain('0x')
+    }
+  })
+
+  it.each([
+    ['-', '-: standard input cannot be read'],
+    ['', 'the path of a video or image is empty'],
+    ['/dev/null', '/dev/null: is a device'],
+    ['a\0b', '"a\\u0000b": a path cannot hold a null byte'],
+  ])('is refused when its path is %j', async (path, message) => {
+    await expect(probeVideo(path)).rejects.toThrow(message)
+  })
+})
+
+describe('a file whose name looks like something else', () => {
+  it.each([
+    '-i.mp4',
+    `it's "quoted" é 日本.mp4`,
+    'concat:a|b.mp4',
+    'http:a.mp4',
+    'pipe:0',
+    'frame%03d.mp4',
+    'new\nline.mp4',
+  ])('is read as a plain file: %j', async (name) => {
+    await mkdir(folder.path('names'), { recursive: true })
+    await copyFile(good, folder.path(`names/${name}`))
+    const before = process.cwd()
+    vi.spyOn(process, 'cwd').mockReturnValue(folder.path('names'))
+    try {
+      expect(frameNumbers(await decodeClip(name, { times: [0, 1.5] }))).toEqual([0, 45])
+    } finally {
+      vi.mocked(process.cwd).mockRestore()
+    }
+    expect(process.cwd()).toBe(before)
+  })
+})
+
+describe('a damaged video', () => {
+  it('gives what decodes; the frame before stands in for a lost one', async () => {
+    const path = folder.path('damaged.mp4')
+    await writeFile(path, damaged(0.4, 0.55))
+    const moments = Array.from({ length: 30 }, (_, i) => i / 10)
+    const clip = await decodeClip(path, { times: moments })
+    expect(clip.frames).toBe(30)
+    const late = clip.times.map((time, i) => moments[i]! - time)
+    expect(Math.min(...late)).toBeGreaterThan(-0.001)
+    expect(Math.max(...late)).toBeGreaterThan(0.1)
+    const [first, last] = [0, 29].map((i) => frameNumbers(clip)[i])
+    expect([first, last]).toEqual([0, 87])
+  })
+
+  it('that ends early repeats its last frame', async () => {
+    const path = folder.path('half.mp4')
+    await writeFile(path, goodBytes.subarray(0, pixelsBegin + (goodBytes.length - pixelsBegin) / 2))
+    const clip = await decodeClip(path, { times: [0, 2.8, 2.9] })
+    expect(clip.times[0]).toBe(0)
+    expect(clip.times[1]).toBe(clip.times[2])
+    expect(clip.times[1]).toBeGreaterThan(0.5)
+    expect(clip.times[1]).toBeLessThan(2.5)
+  })
+})
+
+describe('a request that cannot be met', () => {
+  it.each([
+    [{ times: [] }, 'asked for no frames'],
+    [{ times: [Number.NaN] }, 'asked for a moment that is no number'],
+    [{ times: [0], shortSide: 0 }, 'short side: must be a whole number of pixels from 1, not 0'],
+    [{ times: [0], crop: { size: 97, position: 'centre' as const } }, 'a crop of 97 does not fit in 160x96'],
+    [{ times: [0], shortSide: 12000 }, 'would be scaled to 20000x12000'],
+    [{ times: { frames: 90, stride: 1 }, shortSide: 5000 }, 'more than 1024. Ask for fewer or smaller ones.'],
+  ])('is refused before decoding: %j', async (request, message) => {
+    await expect(decodeClip(good, request)).rejects.toThrow(message)
+  })
+
+  it('for a thousand repeats of a large frame is refused', async () => {
+    const times = Array.from({ length: 1000 }, () => 0)
+    await expect(decodeClip(good, { times, shortSide: 1000 })).rejects.toThrow('more than 1024')
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('an ffmpeg that hangs', () => {
+  const script = folder.path('hanging-ffmpeg')
+  const hang = async (clip: string) => {
+    // A wrapper whose child would outlive it, were only the wrapper killed.
+    await writeFile(
+      script,
+      `#!/bin/sh\n[ "$1" = -version ] && { echo ffmpeg version 6.0; exit; }\nsleep 98765.4321 & wait\n`,
+      { mode: 0o755 },
+    )
+    await copyFile(good, clip)
+    vi.stubEnv('MN_VIDEO_FFMPEG', script)
+  }
+  const leftovers = () =>
+    spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout.match(/sleep 98765|hanging-ffmpeg/g)
+
+  it('is killed at the deadline with all it started', async () => {
+    const clip = folder.path('slow.mp4')
+    await hang(clip)
+    const before = await readdir(tmpdir())
+    await expect(decodeClip(clip, { times: [0] }, { deadline: 0.3 })).rejects.toThrow(
+      /slow\.mp4: FFmpeg made no progress for 0\.3 s and was stopped\.$/,
+    )
+    expect(leftovers()).toBeNull()
+    expect(
+      (await readdir(tmpdir())).filter(
+        (name) => !before.includes(name) && /ffmpeg|mn-video-(?!test)/.test(name),
+      ),
+    ).toEqual([])
+  })
+
+  it('is killed when the caller gives up', async () => {
+    await hang(folder.path('slow.mp4'))
+    const giveUp = new AbortController()
+    const index = await readFrameIndex(folder.path('slow.mp4'))
+    const clip = decodeClip(folder.path('slow.mp4'), { times: [0] }, { signal: giveUp.signal, index })
+    setTimeout(() => giveUp.abort(new Error('enough')), 200)
+    await expect(clip).rejects.toThrow('enough')
+    expect(leftovers()).toBeNull()
+    await expect(probeVideo(good, { signal: giveUp.signal })).rejects.toThrow('enough')
+  })
+
+  it('or floods its output is stopped', async () => {
+    await writeFile(
+      script,
+      '#!/bin/sh\n[ "$1" = -version ] && { echo ffmpeg version 6.0; exit; }\nexec cat /dev/zero\n',
+      { mode: 0o755 },
+    )
+    vi.stubEnv('MN_VIDEO_FFMPEG', script)
+    await expect(decodeClip(good, { times: [0] })).rejects.toThrow(/good\.mp4: /)
+    expect(spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout).not.toContain('cat /dev/zero')
+  })
+})
+
+/** The good video with a part of its coded pixels, between two shares of them, set to zero. */
+function damaged(from: number, to: number): Buffer {
+  const bytes = Buffer.from(goodBytes)
+  const length = bytes.length - pixelsBegin
+  return bytes.fill(0, pixelsBegin + Math.floor(length * from), pixelsBegin + Math.floor(length * to))
+}
