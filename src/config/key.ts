@@ -1,0 +1,17 @@
+/** What a configuration key is. The keys themselves are in `keys/`. */
+import type { Kind } from './kinds.ts'
+import type { Known, Model } from './models.ts'
+
+/** What is known about one key. */
+export interface Key<T> {
+  readonly kind: Kind<T>
+  readonly doc: string
+  readonly default: NoInfer<T> | ((known: Known) => NoInfer<T>)
+  /** How the default follows from other keys, in words. */
+  readonly follows?: string
+  /** The models that the key means something for; all when absent. */
+  readonly only?: readonly Model[]
+}
+
+/** An entry of the table of keys, its type taken from its kind. */
+export const key = <T>(entry: Key<T>): Key<T> => entry

@@ -1,0 +1,154 @@
+/** The keys that say what the network sees: the data set, sizes, frames and how samples are read. */
+import { alphaOf, frameCountsOf, shortSideOf, shortSidesOf, sizesOf } from '../defaults.ts'
+import { key } from '../key.ts'
+import { flag, integer, list, number, oneOf, pattern, range, rgb, text } from '../kinds.ts'
+import type { Known } from '../models.ts'
+import { byModel, byVariant, imageModels, isVideo, videoModels } from '../models.ts'
+
+const count = integer({ min: 1 })
+
+const cifarMean = [125.3 / 255, 123 / 255, 113.9 / 255] as const
+const cifarStd = [63 / 255, 62.1 / 255, 66.7 / 255] as const
+const isCifar = (known: Known) => known.dataset.startsWith('cifar')
+
+export const input = {
+  dataset: key({
+    kind: oneOf('kinetics400', 'imagenet1k', 'cifar10', 'cifar100', 'folder'),
+    default: byModel({ video: 'kinetics400', wideresnet: 'cifar10', other: 'imagenet1k' }),
+    doc: 'What is in dataset_dir; folder: train/CLASS/FILE and val/CLASS/FILE.',
+  }),
+  dataset_dir: key({ kind: text, default: '', doc: 'Where the data set lies.' }),
+  num_classes: key({
+    kind: count,
+    default: (known: Known) => classesOf(known),
+    follows: 'the data set',
+    doc: 'Classes.',
+  }),
+  labels: key({
+    kind: text,
+    default: '',
+    doc: 'Text file of class names, one a line; a path relative to the configuration file.',
+  }),
+  image_size: key({
+    kind: count,
+    default: byModel({
+      x3d: byVariant({ xs: 160, s: 160, m: 224, l: 312 }),
+      video: 224,
+      wideresnet: 32,
+      other: (known) => (isCifar(known) ? 32 : 224),
+    }),
+    doc: 'Height and width of the full configuration: the training crop.',
+  }),
+  resolution_list: key({
+    kind: list(count),
+    default: sizesOf,
+    follows: '{1, .86, .71, .57} × image_size to multiples of 4',
+    doc: 'Sizes drawn in training and swept in testing.',
+  }),
+  frames: key({
+    kind: count,
+    default: byModel({ x3d: byVariant({ xs: 4, s: 13, m: 16, l: 16 }), slow: 8, slowfast: 4, other: 1 }),
+    only: videoModels,
+    doc: 'Frames of the full configuration; for slowfast those of the slow pathway.',
+  }),
+  frames_list: key({
+    kind: list(count),
+    default: frameCountsOf,
+    follows: '{1, .8, .6, .4} × frames',
+    only: videoModels,
+    doc: 'Frame counts drawn in training and swept in testing.',
+  }),
+  frame_stride: key({
+    kind: count,
+    default: byModel({ x3d: byVariant({ xs: 12, s: 6, m: 5, l: 5 }), slow: 8, slowfast: 16, other: 1 }),
+    only: videoModels,
+    doc: 'Source frames from one frame of a clip to the next.',
+  }),
+  alpha: key({
+    kind: count,
+    default: byModel({ slowfast: alphaOf, other: 1 }),
+    follows: 'frame_stride / 2',
+    only: ['slowfast'],
+    doc: 'Frames of the fast pathway for one of the slow pathway.',
+  }),
+  clip_fps: key({
+    kind: number({ above: 0 }),
+    default: 30,
+    only: videoModels,
+    doc: 'Frames a second that frame_stride counts in, whatever the file has.',
+  }),
+  short_side: key({
+    kind: count,
+    default: byModel({ video: shortSideOf, other: (known: Known) => known.image_size }),
+    follows: '256/224 × image_size, even',
+    only: videoModels,
+    doc: 'Shorter side that a video is scaled to in testing.',
+  }),
+  train_short_side: key({
+    kind: range(count),
+    default: byModel<readonly [number, number]>({
+      video: shortSidesOf,
+      other: (known: Known) => [known.image_size, known.image_size],
+    }),
+    follows: '256/224 to 320/224 × image_size, even',
+    only: videoModels,
+    doc: 'Shorter side that a video is scaled to in training: drawn from this range.',
+  }),
+  views: key({
+    kind: pattern(/^[1-9]\d{0,2}x[13]$/, 'VIEWSxCROPS with 1 or 3 crops, such as 10x3'),
+    default: '1x1',
+    only: videoModels,
+    doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3.',
+  }),
+  image_resize: key({
+    kind: count,
+    default: (known: Known) =>
+      isCifar(known) || isVideo(known.model) ? known.image_size : shortSideOf(known),
+    follows: '256/224 × image_size; CIFAR: image_size',
+    only: imageModels,
+    doc: 'Shorter side that an image is scaled to in testing.',
+  }),
+  data_transforms: key({
+    kind: oneOf('imagenet1k_basic', 'imagenet1k_mobile'),
+    default: byModel({
+      mobilenet_v1: 'imagenet1k_mobile',
+      mobilenet_v2: 'imagenet1k_mobile',
+      other: 'imagenet1k_basic',
+    }),
+    only: imageModels,
+    doc: 'Smallest random crop in training: basic .08, mobile .25 of the image. CIFAR: pad 4 and crop instead.',
+  }),
+  mean: key({
+    kind: rgb(number({ min: 0, max: 1 })),
+    default: byModel<readonly [number, number, number]>({
+      video: [0.45, 0.45, 0.45],
+      other: (known) => (isCifar(known) ? cifarMean : [0.485, 0.456, 0.406]),
+    }),
+    doc: 'Subtracted from pixels in 0..1.',
+  }),
+  std: key({
+    kind: rgb(number({ above: 0 })),
+    default: byModel<readonly [number, number, number]>({
+      video: [0.225, 0.225, 0.225],
+      other: (known) => (isCifar(known) ? cifarStd : [0.229, 0.224, 0.225]),
+    }),
+    doc: 'Pixels are divided by it after the mean.',
+  }),
+  data_loader_workers: key({
+    kind: integer({ min: 0, max: 1024 }),
+    default: 4,
+    doc: 'Samples decoded at the same time.',
+  }),
+  drop_last: key({ kind: flag, default: false, doc: 'Leave out the last, smaller batch of an epoch.' }),
+  max_bad_fraction: key({
+    kind: number({ min: 0, max: 1 }),
+    default: 0.05,
+    doc: 'Stop when more than this share of the samples cannot be read.',
+  }),
+}
+
+function classesOf({ model, dataset }: Known): number {
+  if (dataset === 'cifar10') return 10
+  if (dataset === 'cifar100') return 100
+  return isVideo(model) ? 400 : 1000
+}

@@ -1,0 +1,110 @@
+/** The keys of training and of the run's files. */
+import { scaledRate, warmupOf } from '../defaults.ts'
+import { key } from '../key.ts'
+import { flag, integer, number, oneOf, text } from '../kinds.ts'
+import type { Known } from '../models.ts'
+import { byModel, byVariant } from '../models.ts'
+
+const count = integer({ min: 1 })
+const fraction = number({ min: 0, below: 1 })
+
+export const training = {
+  method: key({
+    kind: oneOf('mutualnet', 'us_net', 'independent'),
+    default: 'mutualnet',
+    doc: 'Mutual learning, the sandwich rule at full size, or the widest network alone.',
+  }),
+  num_epochs: key({
+    kind: count,
+    default: byModel({
+      x3d: byVariant({ xs: 300, s: 300, m: 300, l: 256 }),
+      video: 196,
+      resnet: 120,
+      wideresnet: 200,
+      other: 250,
+    }),
+    doc: 'Epochs.',
+  }),
+  batch_size: key({
+    kind: count,
+    default: byModel({ x3d: 128, video: 64, resnet: 512, wideresnet: 128, other: 1024 }),
+    doc: 'Clips or images of one batch.',
+  }),
+  accumulate: key({ kind: count, default: 1, doc: 'Batches whose gradients are added up for one step.' }),
+  optimizer: key({ kind: oneOf('sgd'), default: 'sgd', doc: 'The optimiser.' }),
+  momentum: key({ kind: fraction, default: 0.9, doc: 'Momentum.' }),
+  nesterov: key({ kind: flag, default: true, doc: "Nesterov's momentum." }),
+  weight_decay: key({
+    kind: number({ min: 0 }),
+    default: byModel({ x3d: 5e-5, wideresnet: 5e-4, other: 1e-4 }),
+    doc: 'Weight decay, on dense conv and linear weights only.',
+  }),
+  lr: key({
+    kind: number({ above: 0 }),
+    default: byModel({
+      x3d: scaledRate(0.1, 128),
+      video: scaledRate(0.1, 64),
+      resnet: scaledRate(0.2, 512),
+      wideresnet: scaledRate(0.1, 128),
+      other: scaledRate(0.5, 1024),
+    }),
+    follows: 'scaled with batch_size × accumulate',
+    doc: 'Highest learning rate.',
+  }),
+  lr_scheduler: key({ kind: oneOf('cosine'), default: 'cosine', doc: 'The schedule, per iteration.' }),
+  warmup_epochs: key({
+    kind: number({ min: 0 }),
+    default: byModel({ x3d: warmupOf(35), video: warmupOf(34), other: 0 }),
+    follows: 'at most num_epochs / 5',
+    doc: 'Epochs of linear warm-up.',
+  }),
+  warmup_lr: key({
+    kind: number({ min: 0 }),
+    default: (known: Known) => Math.min(0.01, known.lr),
+    follows: 'at most lr',
+    doc: 'Learning rate that the warm-up starts from.',
+  }),
+  label_smoothing: key({ kind: fraction, default: 0, doc: "Label smoothing of the full network's loss." }),
+  clip_gradient: key({
+    kind: number({ min: 0 }),
+    default: 0,
+    doc: 'Largest norm of the gradient; 0: no limit.',
+  }),
+  ema: key({ kind: fraction, default: 0, doc: 'Decay of the moving average of the weights; 0: none.' }),
+  width_step: key({
+    kind: fraction,
+    default: 0.01,
+    doc: 'Random widths are multiples of this, so that plans are used again; 0: any width.',
+  }),
+  calibration_batches: key({
+    kind: count,
+    default: 8,
+    doc: "Batches that a configuration's batch-norm statistics are estimated from.",
+  }),
+  random_seed: key({
+    kind: integer({ min: 0, max: 2 ** 32 - 1 }),
+    default: 1995,
+    doc: 'Seed of everything random.',
+  }),
+}
+
+export const run = {
+  log_dir: key({
+    kind: text,
+    default: 'runs',
+    doc: 'Folder of the run folders; a run is named after its configuration file.',
+  }),
+  print_freq: key({
+    kind: count,
+    default: byModel({ video: 10, other: 100 }),
+    doc: 'Steps from one log line to the next.',
+  }),
+  keep_checkpoints: key({ kind: count, default: 3, doc: 'Checkpoints kept, the latest.' }),
+  pretrained: key({ kind: text, default: '', doc: 'Weights to start from.' }),
+  resume: key({ kind: text, default: '', doc: 'Checkpoint to go on from.' }),
+  test_only: key({
+    kind: flag,
+    default: false,
+    doc: 'Sweep the configurations on the validation set; no training.',
+  }),
+}
