@@ -4,37 +4,31 @@
  * Files are taken as hostile: everything is checked against the size of the file before anything of that
  * size is allocated. What the tensors mean is the caller's business.
  */
-import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { writeAtomically } from './atomic.ts'
+import {
+  arrays,
+  type DtypeArrays,
+  type Fail,
+  failure,
+  type Header,
+  headerLength,
+  parseHeader,
+  quote,
+  type SafetensorsDtype,
+  sizeOf,
+} from './safetensors-header.ts'
 
-/** The array of each dtype; 16-bit floats stay bits (see `toFloat32`). Files and hosts are little-endian. */
-const arrays = {
-  F64: Float64Array,
-  I64: BigInt64Array,
-  U64: BigUint64Array,
-  F32: Float32Array,
-  I32: Int32Array,
-  U32: Uint32Array,
-  F16: Uint16Array,
-  BF16: Uint16Array,
-  I16: Int16Array,
-  U16: Uint16Array,
-  I8: Int8Array,
-  U8: Uint8Array,
-  BOOL: Uint8Array,
-} as const
-
-export type SafetensorsDtype = keyof typeof arrays
+export type { SafetensorsDtype }
 
 /** A tensor, row-major. */
 export type SafetensorsTensor = {
   [D in SafetensorsDtype]: {
     readonly dtype: D
     readonly shape: readonly number[]
-    readonly data: InstanceType<(typeof arrays)[D]>
+    readonly data: DtypeArrays[D]
   }
 }[SafetensorsDtype]
 
@@ -44,15 +38,8 @@ export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>
 }
 
-/** The reference implementation's limit. */
-const maxHeaderBytes = 100_000_000
-/** Far above any network; they keep a hostile header from becoming far more memory than its own size. */
-const maxEntries = 2 ** 17
-const maxDimensions = 64
-/** Reads and writes of more than 2 GiB at once fail. */
+/** A read of more than 2 GiB at once fails. */
 const chunkBytes = 2 ** 28
-
-const damaged = 'The file is damaged or cut short; copy or create it again.'
 
 /** Reads a file; the data are read once, into one buffer that the tensors share. */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
@@ -97,26 +84,9 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { header, parts } = encode(tensors, metadata)
-  const folder = dirname(path)
-  const temporary = join(folder, `.${basename(path)}.${randomUUID()}.tmp`)
-  try {
-    const file = await open(temporary, 'wx')
-    try {
-      let position = 0
-      for (const part of [header, ...parts]) {
-        await writeAll(file, part, position)
-        position += part.length
-      }
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    await syncFolder(folder)
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {})
+  await writeAtomically(path, [header, ...parts]).catch((error: unknown) => {
     throw failure(path)(`cannot be written: ${messageOf(error)}.`, error)
-  }
+  })
 }
 
 /** The values of a floating-point tensor as 32-bit floats; F32 data are returned as they are, not copied. */
@@ -136,200 +106,6 @@ export function toFloat32(tensor: SafetensorsTensor, name = 'tensor'): Float32Ar
         `${name}: has ${tensor.dtype} values where floating-point ones are needed.`,
       )
   }
-}
-
-type Fail = (what: string, cause?: unknown) => MnVideoError
-
-interface Entry {
-  readonly dtype: SafetensorsDtype
-  readonly shape: readonly number[]
-  readonly start: number
-  readonly end: number
-}
-
-interface Header {
-  readonly metadata: Readonly<Record<string, string>>
-  /** In the order of the data. */
-  readonly entries: readonly (readonly [string, Entry])[]
-}
-
-function failure(name: string): Fail {
-  return (what, cause) =>
-    new MnVideoError('weights', `${name}: ${what}`, cause === undefined ? undefined : { cause })
-}
-
-function headerLength(start: Uint8Array, fileBytes: number, fail: Fail): number {
-  if (start.length < 8) throw fail(`has ${start.length} bytes, too few for a safetensors file. ${damaged}`)
-  const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true)
-  if (length > maxHeaderBytes) {
-    throw fail(
-      `not a safetensors file, or damaged: it claims a header of ${length} bytes (at most ${maxHeaderBytes}).`,
-    )
-  }
-  if (Number(length) > fileBytes - 8) {
-    throw fail(`the header ends at byte ${8 + Number(length)}, the file has ${fileBytes}. ${damaged}`)
-  }
-  return Number(length)
-}
-
-/** The header, checked: every tensor's bytes fit its shape, and together they cover the data exactly once. */
-function parseHeader(bytes: Uint8Array, dataBytes: number, fail: Fail): Header {
-  const metadata: Record<string, string> = Object.create(null)
-  const entries = new Map<string, Entry>()
-  const scan = scanner(decodeText(bytes, fail), fail)
-  let count = 0
-  const counted = () => {
-    if (++count > maxEntries) throw fail(`the header has more than ${maxEntries} entries.`)
-  }
-  scan.object('the header', (name) => {
-    counted()
-    if (name !== '__metadata__') return void entries.set(name, readEntry(scan, name, fail))
-    scan.object('__metadata__', (key) => {
-      counted()
-      metadata[key] = scan.text()
-    })
-  })
-  scan.end()
-
-  const ordered = [...entries].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)
-  let covered = 0
-  for (const [name, { dtype, shape, start, end }] of ordered) {
-    const tensor = `tensor ${quote(name)}`
-    if (end > dataBytes)
-      throw fail(`${tensor} ends at byte ${end} of the data, the file has ${dataBytes}. ${damaged}`)
-    const size = sizeOf(dtype, shape)
-    if (end - start !== size) {
-      throw fail(
-        `${tensor} has bytes ${start} to ${end}, but ${dtype} of shape [${shape}] takes ${size}. ${damaged}`,
-      )
-    }
-    if (start < covered)
-      throw fail(`${tensor} starts at byte ${start}, inside the tensor before it. ${damaged}`)
-    if (start > covered)
-      throw fail(`bytes ${covered} to ${start} of the data belong to no tensor. ${damaged}`)
-    covered = end
-  }
-  if (covered < dataBytes)
-    throw fail(`bytes ${covered} to ${dataBytes} of the data belong to no tensor. ${damaged}`)
-  return { metadata, entries: ordered }
-}
-
-function readEntry(scan: Scanner, name: string, fail: Fail): Entry {
-  const tensor = `tensor ${quote(name)}`
-  let dtype: string | undefined
-  let shape: number[] | undefined
-  let offsets: number[] | undefined
-  scan.object(tensor, (field) => {
-    if (field === 'dtype') dtype = scan.text()
-    else if (field === 'shape') shape = scan.integers(maxDimensions)
-    else if (field === 'data_offsets') offsets = scan.integers(2)
-    else throw fail(`${tensor} has an unknown field ${quote(field)} in the header.`)
-  })
-  if (dtype === undefined || shape === undefined || offsets === undefined) {
-    throw fail(`${tensor} lacks dtype, shape or data_offsets in the header.`)
-  }
-  if (!Object.hasOwn(arrays, dtype)) {
-    throw fail(`${tensor} has dtype ${quote(dtype)}; known are ${Object.keys(arrays).join(', ')}.`)
-  }
-  const [start, end] = offsets
-  if (start === undefined || end === undefined || start > end) {
-    throw fail(`${tensor} has data_offsets [${offsets}], expected [start, end]. ${damaged}`)
-  }
-  return { dtype: dtype as SafetensorsDtype, shape, start, end }
-}
-
-type Scanner = ReturnType<typeof scanner>
-
-/**
- * Reads just the JSON that a header may consist of, and stops at the first thing it may not: JSON.parse
- * would build whatever a hostile header holds, and would hide names that occur twice.
- */
-function scanner(json: string, fail: Fail) {
-  let at = 0
-  const unexpected = (expected: string) =>
-    fail(`the header is not as it should be at character ${at}: expected ${expected}. ${damaged}`)
-  const sticky = (form: RegExp): string => {
-    form.lastIndex = at
-    const found = form.exec(json)?.[0] ?? ''
-    at += found.length
-    return found
-  }
-  const skip = () => sticky(/[ \t\r\n]*/y)
-  const accept = (character: string): boolean => {
-    skip()
-    if (json[at] !== character) return false
-    at++
-    return true
-  }
-  const expect = (character: string) => {
-    if (!accept(character)) throw unexpected(`"${character}"`)
-  }
-  const text = (): string => {
-    expect('"')
-    const from = at - 1
-    for (; json[at] !== '"'; at++) {
-      if (at >= json.length) throw unexpected('the end of a string')
-      if (json[at] === '\\') at++
-    }
-    at++
-    try {
-      return JSON.parse(json.slice(from, at))
-    } catch {
-      throw unexpected('a string')
-    }
-  }
-  const items = (open: string, close: string, item: () => void) => {
-    expect(open)
-    if (accept(close)) return
-    do item()
-    while (accept(','))
-    expect(close)
-  }
-  return {
-    text,
-    /** An object; `field` is called at each value, with its name. */
-    object(what: string, field: (name: string) => void) {
-      const seen = new Set<string>()
-      items('{', '}', () => {
-        const name = text()
-        if (seen.has(name)) throw fail(`${what} has ${quote(name)} twice. ${damaged}`)
-        seen.add(name)
-        expect(':')
-        field(name)
-      })
-    },
-    /** An array of integers of at least 0 that a double holds exactly. */
-    integers(longest: number): number[] {
-      const values: number[] = []
-      items('[', ']', () => {
-        skip()
-        const digits = sticky(/(?:0|[1-9]\d{0,15})(?![\d.eE])/y)
-        const value = Number(digits)
-        if (digits === '' || !Number.isSafeInteger(value)) throw unexpected('an integer below 2^53')
-        if (values.push(value) > longest) throw unexpected(`at most ${longest} integers`)
-      })
-      return values
-    },
-    end() {
-      skip()
-      if (at !== json.length) throw unexpected('the end of the header')
-    },
-  }
-}
-
-function decodeText(bytes: Uint8Array, fail: Fail): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw fail(`the header is not UTF-8 text. ${damaged}`)
-  }
-}
-
-/** Bytes of a tensor; infinite or inexact where they are too many, which no file's offsets equal. */
-function sizeOf(dtype: SafetensorsDtype, shape: readonly number[]): number {
-  if (shape.includes(0)) return 0
-  const size = shape.reduce((product, length) => product * length, arrays[dtype].BYTES_PER_ELEMENT)
-  return Number.isSafeInteger(size) ? size : Number.POSITIVE_INFINITY
 }
 
 function withData({ metadata, entries }: Header, data: Uint8Array): SafetensorsFile {
@@ -384,12 +160,6 @@ function nameText(value: string): string {
   return JSON.stringify(value)
 }
 
-/** A name from a file as a message shows it. */
-function quote(name: string): string {
-  const json = JSON.stringify(name).replace(/[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '?')
-  return json.length > 100 ? `${json.slice(0, 98)}…"` : json
-}
-
 async function readExactly(
   file: FileHandle,
   position: number,
@@ -404,20 +174,6 @@ async function readExactly(
     done += bytesRead
   }
   return bytes
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const length = Math.min(chunkBytes, bytes.length - done)
-    done += (await file.write(bytes, done, length, position + done)).bytesWritten
-  }
-}
-
-/** A rename lasts once its folder is on disk; some systems cannot sync a folder, and need not. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY).catch(() => undefined)
-  await handle?.sync().catch(() => {})
-  await handle?.close()
 }
 
 function widen(data: Uint16Array, bitsOf: (bits: number) => number): Float32Array {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { describeKeys, ignoredKeys, models, parseConfig, parseViews } from '../../src/config/index.ts'
+import { describeKeys, ignoredKeys, models, parseConfig } from '../../src/config/index.ts'
+import { parseViews } from '../../src/video/sampling.ts'
 
 const load = (...lines: string[]) => parseConfig(lines.join('\n'), 'c.yml')
 

@@ -36,14 +36,11 @@ export async function renderClip(path: string, rendering: Rendering = {}): Promi
   const { seconds = 1, fps = 30, size = '160x96', filters, audio } = rendering
   const { output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-pix_fmt', 'yuv420p'] } =
     rendering
-  const bars = `geq=lum='16+219*mod(floor(N/pow(2,floor(X*${BITS}/W))),2)':cb=128:cr=128`
+  // Drawn one pixel a bar, then enlarged: evaluating the expression per pixel is slow.
+  const bars = `geq=lum='16+219*mod(floor(N/pow(2,X)),2)',scale=${size.replace('x', ':')}:flags=neighbor`
+  const picture = `color=s=${BITS}x2:r=${fps}:d=${seconds},format=gray,${bars},setsar=1,format=yuv420p`
   await ffmpeg(
-    ...[
-      '-f',
-      'lavfi',
-      '-i',
-      `color=s=${size}:r=${fps}:d=${seconds},format=yuv420p,${bars}${filters ? `,${filters}` : ''}`,
-    ],
+    ...['-f', 'lavfi', '-i', filters ? `${picture},${filters}` : picture],
     ...(audio ? ['-f', 'lavfi', '-i', `sine=duration=${seconds}`] : []),
     ...['-fps_mode', 'passthrough', ...output, `file:${path}`],
   )

@@ -1,5 +1,3 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { decodeClip } from '../../src/video/decode.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
@@ -132,14 +130,13 @@ const cases: readonly Case[] = [
     name: 'o.mpg',
     rendering: { fps: 25, output: ['-c:v', 'mpeg2video', '-bf', '2', '-q:v', '3', '-g', '10'] },
   },
-  { title: 'flv', name: 'p.flv', rendering: { output: x264('-bf', '2', '-g', '10') } },
   { title: 'raw H.264', name: 'q.h264', rendering: { fps: 25, output: x264('-bf', '2', '-g', '10') } },
 ]
 
 describe.concurrent('decoding by presentation time', () => {
   for (const { title, name, rendering } of cases) {
     it(`gives the frame shown at each moment: ${title}`, async () => {
-      const path = await renderClip(folder.path(name), { seconds: 3, ...rendering })
+      const path = await renderClip(folder.path(name), { seconds: 2, ...rendering })
       await expectExact(path)
     })
   }
@@ -151,8 +148,7 @@ describe.concurrent('decoding by presentation time', () => {
     })
     const path = folder.path('cut.mp4')
     await ffmpeg('-ss', '0.7', '-i', whole, '-c', 'copy', path)
-    const numbers = await expectExact(path)
-    expect(numbers[0]).toBe(21)
+    await expectExact(path, (frame) => 21 + frame)
   })
 
   it('gives the frame shown at each moment: frame rate changes midway', async () => {
@@ -173,7 +169,7 @@ describe.concurrent('decoding by presentation time', () => {
       ...x264('-g', '12'),
       path,
     )
-    await expectExact(path)
+    await expectExact(path, (frame) => (frame < 20 ? frame : frame - 20))
   })
 })
 
@@ -202,16 +198,12 @@ describe('long videos', () => {
 })
 
 /**
- * Compares clips at the start, in the middle and at the end with what ffprobe's frame times and a plain decode
- * of all frames say. Returns the numbers of all frames.
+ * Compares clips at the start, in the middle and at the end with what ffprobe's frame times say. The frames
+ * are numbered from 0 in the order of their times unless told otherwise.
  */
-async function expectExact(path: string): Promise<number[]> {
+async function expectExact(path: string, numberOf = (frame: number) => frame): Promise<void> {
   const index = await readFrameIndex(path)
-  const [times, numbers] = await Promise.all([
-    probedTimes(path, 1 / (index.info.frameRate ?? 25)),
-    plainDecode(path),
-  ])
-  expect(times.length).toBe(numbers.length)
+  const times = await probedTimes(path, 1 / (index.info.frameRate ?? 25))
   const starts = times.map((time) => time - times[0]!)
   const end = starts.at(-1)!
   const between = (k: number) => (starts[k]! + starts[k + 1]!) / 2
@@ -219,8 +211,14 @@ async function expectExact(path: string): Promise<number[]> {
   const last = starts.length - 1
   const clips = [
     [-1, 0, 0.01, starts[1]!, between(1), starts[2]!, starts[3]!, starts[3]! - 0.003],
-    Array.from({ length: 16 }, (_, i) => starts[middle]! + i / 15),
-    [starts[middle]!, between(middle), starts[middle + 1]!, starts[middle + 3]!, starts[middle + 4]! - 0.003],
+    [
+      ...Array.from({ length: 8 }, (_, i) => starts[middle]! + i / 15),
+      starts[middle]!,
+      between(middle),
+      starts[middle + 1]!,
+      starts[middle + 3]!,
+      starts[middle + 4]! - 0.003,
+    ],
     [
       starts[last - 2]!,
       between(last - 2),
@@ -232,37 +230,13 @@ async function expectExact(path: string): Promise<number[]> {
       end + 9,
     ],
   ]
-  for (const moments of clips) {
+  // Where nothing can be sought, every clip is decoded from the start: one run does for all.
+  for (const moments of index.keyframes.length > 0 ? clips : [clips.flat()]) {
     const clip = await decodeClip(path, { times: moments }, { index })
     const shown = moments.map((moment) => starts.findLastIndex((start) => start <= moment + TIME_TOLERANCE))
     const expected = shown.map((frame) => Math.max(0, frame))
-    expect(frameNumbers(clip)).toEqual(expected.map((frame) => numbers[frame]))
+    expect(frameNumbers(clip)).toEqual(expected.map((frame) => numberOf(frame)))
     const timesExpected = expected.map((frame) => starts[frame]!)
     expect(Math.max(...clip.times.map((time, i) => Math.abs(time - timesExpected[i]!)))).toBeLessThan(1e-5)
   }
-  return numbers
-}
-
-/** The numbers of all frames as ffmpeg puts them out without any seeking or choosing. */
-async function plainDecode(path: string): Promise<number[]> {
-  const { stdout } = await promisify(execFile)(
-    'ffmpeg',
-    [
-      '-v',
-      'quiet',
-      '-i',
-      path,
-      '-map',
-      '0:v:0',
-      '-fps_mode',
-      'passthrough',
-      '-f',
-      'rawvideo',
-      '-pix_fmt',
-      'rgb24',
-      '-',
-    ],
-    { encoding: 'buffer', maxBuffer: 2 ** 28 },
-  )
-  return frameNumbers({ data: stdout, width: 160, height: 96, frames: stdout.length / (160 * 96 * 3) })
 }

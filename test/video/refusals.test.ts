@@ -63,16 +63,13 @@ describe('a file that gives no frames', () => {
   it.each(refused)('is refused in one line: %j, %s', async (name, reason, make) => {
     await make()
     const path = name.includes('://') ? name : folder.path(name)
-    for (const attempt of [readFrameIndex(path), decodeClip(path, { times: [0] })]) {
-      const error = await attempt.catch((caught: unknown) => caught)
-      expect(error).toBeInstanceOf(MnVideoError)
-      const { message, code } = error as MnVideoError
-      expect(code).toBe('media')
-      expect(message).toContain(reason)
-      expect(message).toContain(name.replace('\n', '\\n'))
-      expect(message).not.toContain('\n')
-      expect(message).not.toContain('0x')
-    }
+    const error = await decodeClip(path, { times: [0] }).catch((caught: unknown) => caught)
+    expect(error).toBeInstanceOf(MnVideoError)
+    const { message, code } = error as MnVideoError
+    expect(code).toBe('media')
+    expect(message).toContain(reason)
+    expect(message).toContain(name.replace('\n', '\\n'))
+    expect(message).not.toMatch(/\n|0x/)
   })
 
   it.each([
@@ -98,13 +95,12 @@ describe('a file whose name looks like something else', () => {
     await mkdir(folder.path('names'), { recursive: true })
     await copyFile(good, folder.path(`names/${name}`))
     const before = process.cwd()
-    vi.spyOn(process, 'cwd').mockReturnValue(folder.path('names'))
+    process.chdir(folder.path('names'))
     try {
       expect(frameNumbers(await decodeClip(name, { times: [0, 1.5] }))).toEqual([0, 45])
     } finally {
-      vi.mocked(process.cwd).mockRestore()
+      process.chdir(before)
     }
-    expect(process.cwd()).toBe(before)
   })
 })
 

@@ -1,0 +1,87 @@
+/** `mn-video doctor`: what this machine offers the program, what is missing and how to get it. */
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import type { Command } from 'commander'
+import { ENGINES, openEngine } from '../engines/index.ts'
+import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
+import { MnVideoError, messageOf } from '../errors.ts'
+import { findBinaries } from '../video/binaries.ts'
+import { formatTable } from './table.ts'
+
+interface Finding {
+  readonly what: string
+  readonly state: 'ok' | 'absent' | 'missing'
+  readonly detail: string
+}
+
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('show FFmpeg, the engines and their backends, threads and memory, and what is missing')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  mn-video doctor')
+    .action(async ({ json }: { json?: true }) => {
+      const findings = [...machine(), ...(await media()), ...(await engines())]
+      if (json) console.log(JSON.stringify(findings, null, 2))
+      else
+        console.log(
+          formatTable([['what', 'state', 'detail'], ...findings.map((f) => [f.what, f.state, f.detail])]),
+        )
+      if (findings.some(({ state }) => state === 'missing')) {
+        throw new MnVideoError('missing', 'something that is needed is missing; see above.')
+      }
+    })
+}
+
+function machine(): Finding[] {
+  const gib = (totalmem() / 2 ** 30).toFixed(1)
+  return [
+    { what: 'Node.js', state: 'ok', detail: `${process.version}, ${process.platform} ${process.arch}` },
+    {
+      what: 'machine',
+      state: 'ok',
+      detail: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} threads, ${gib} GiB`,
+    },
+  ]
+}
+
+async function media(): Promise<Finding[]> {
+  try {
+    const { ffmpeg, foundBy, version, ffprobe } = await findBinaries()
+    return [
+      { what: 'FFmpeg', state: 'ok', detail: `${version}, ${ffmpeg} (${foundBy})` },
+      ffprobe
+        ? { what: 'ffprobe', state: 'ok', detail: ffprobe }
+        : {
+            what: 'ffprobe',
+            state: 'absent',
+            detail: 'files are described by ffmpeg itself, more slowly; apt-get install ffmpeg',
+          },
+    ]
+  } catch (error) {
+    return [{ what: 'FFmpeg', state: 'missing', detail: messageOf(error).replaceAll('\n', ' ') }]
+  }
+}
+
+async function engines(): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const backend of TFJS_BACKENDS) {
+    const what = `tfjs: ${backend}`
+    try {
+      const { description } = await openTfjsEngine(backend)
+      findings.push({ what, state: 'ok', detail: description })
+    } catch (error) {
+      const reason = messageOf(error).split('\n').slice(1).join('; ').replace(`${backend}: `, '')
+      findings.push({ what, state: 'absent', detail: reason })
+    }
+  }
+  try {
+    findings.push({ what: 'default engine', state: 'ok', detail: `${(await openEngine()).description}` })
+  } catch (error) {
+    findings.push({
+      what: 'default engine',
+      state: 'missing',
+      detail: `none of ${ENGINES.join(', ')}: ${messageOf(error)}`,
+    })
+  }
+  return findings
+}

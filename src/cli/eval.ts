@@ -1,0 +1,180 @@
+/** `mn-video eval`: classify videos or images with the best configuration under a budget. */
+import type { Command } from 'commander'
+import { ENGINES, type EngineName } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
+import { type Classification, classify } from '../evaluation/classify.ts'
+import { type Budget, loadModel, type Model } from '../evaluation/model.ts'
+import { formatMacs, type TableEntry } from '../evaluation/query-table.ts'
+import { newestRun } from '../evaluation/run-folder.ts'
+import { parseViews } from '../video/sampling.ts'
+import { count, positiveNumber } from './arguments.ts'
+import { formatTable } from './table.ts'
+
+interface Options {
+  readonly clip?: readonly string[]
+  readonly image?: readonly string[]
+  readonly gflops?: number
+  readonly mflops?: number
+  readonly width?: number
+  readonly frames?: number
+  readonly size?: number
+  readonly model?: string
+  readonly views?: string
+  readonly topk: number
+  readonly labels?: string
+  readonly engine?: EngineName
+  readonly json?: true
+}
+
+export function addEval(program: Command): void {
+  program
+    .command('eval')
+    .description('classify videos or images at the cost you can afford')
+    .option('--clip <file...>', 'videos')
+    .option('--image <file...>', 'images')
+    .option(
+      '--gflops <budget>',
+      'the most that one clip or image may cost, in 1e9 multiply-adds',
+      positiveNumber,
+    )
+    .option('--mflops <budget>', 'the same in 1e6 multiply-adds', positiveNumber)
+    .option(
+      '--width <multiplier>',
+      'an exact configuration in place of a budget: width multiplier',
+      positiveNumber,
+    )
+    .option('--frames <count>', '… frames', count)
+    .option('--size <pixels>', '… side of the square input', count)
+    .option('--model <run>', 'the run to use (default: the newest under ./runs)')
+    .option('--views <TxS>', "temporal views × 1 or 3 crops of a video (default: the run's)")
+    .option('--topk <count>', 'classes to list', count, 5)
+    .option('--labels <file>', "class names, one a line (default: the run's)")
+    .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  mn-video eval --clip video.mp4 --gflops 2\n  mn-video eval --clip a.mp4 b.mp4 --views 10x3 --gflops 1 --json\n' +
+        '  mn-video eval --clip=-odd-name.mp4 --width 0.63 --frames 6 --size 144',
+    )
+    .action(evaluate)
+}
+
+async function evaluate(options: Options): Promise<void> {
+  const budget = budgetOf(options)
+  const views = options.views === undefined ? undefined : parseViews(options.views)
+  if (!options.clip && !options.image) {
+    throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
+  }
+  const { engine, labels } = options
+  const model = await loadModel(options.model ?? (await newestRun()), {
+    ...(engine && { engine }),
+    ...(labels !== undefined && { labels }),
+  })
+  try {
+    const files = filesFor(model, options)
+    const chosen = model.choose(budget)
+    if (!options.json) console.log(heading(model, chosen))
+    const results: object[] = []
+    for (const file of files) {
+      try {
+        const result = await classify(model, file, { budget, ...(views && { views }) })
+        if (options.json) results.push(asJson(model, result, options.topk))
+        else console.log(`\n${describe(model, result, options.topk)}`)
+      } catch (error) {
+        if (!(error instanceof MnVideoError)) throw error
+        // The other files still deserve an answer.
+        process.exitCode = 1
+        if (options.json) results.push({ file, error: error.message })
+        else console.error(`\nmn-video: ${error.message}`)
+      }
+    }
+    if (options.json) console.log(JSON.stringify(results, null, 2))
+  } finally {
+    model.dispose()
+  }
+}
+
+function budgetOf({ gflops, mflops, width, frames, size }: Options): Budget {
+  const exact = {
+    ...(width !== undefined && { width }),
+    ...(frames !== undefined && { frames }),
+    ...(size !== undefined && { size }),
+  }
+  const ways = [gflops !== undefined, mflops !== undefined, Object.keys(exact).length > 0].filter(Boolean)
+  if (ways.length > 1) {
+    throw new MnVideoError(
+      'usage',
+      'give one of --gflops, --mflops, or an exact --width, --frames and --size.',
+    )
+  }
+  if (gflops !== undefined) return { gflops }
+  if (mflops !== undefined) return { mflops }
+  return exact
+}
+
+function filesFor(model: Model, { clip, image }: Options): readonly string[] {
+  const video = model.network.media === 'video'
+  const [wanted, other] = video ? [clip, image] : [image, clip]
+  if (other) {
+    throw new MnVideoError(
+      'usage',
+      `${model.folder} is ${model.network.name}, which classifies ${video ? 'videos' : 'images'}. Give ${video ? '--clip' : '--image'}, or another --model.`,
+    )
+  }
+  return wanted!
+}
+
+function heading(model: Model, entry: TableEntry): string {
+  const unit = model.network.media === 'video' ? 'clip' : 'image'
+  return [
+    `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
+    `engine  ${model.engine.description}`,
+    `chosen  width ${entry.width}, frames ${entry.frames}, size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
+  ].join('\n')
+}
+
+const accuracy = ({ top1 }: TableEntry): string =>
+  top1 === undefined ? '' : `, ${(100 * top1).toFixed(2)} % top-1 on validation`
+
+function describe(model: Model, result: Classification, topk: number): string {
+  const { decodeSeconds, computeSeconds, views } = result
+  const seconds = `decode ${decodeSeconds.toFixed(2)} s, compute ${computeSeconds.toFixed(2)} s`
+  const cost =
+    model.network.media === 'video'
+      ? `${views} view${views === 1 ? '' : 's'}, ${formatMacs(result.macs)} per video, ${seconds}`
+      : seconds
+  const rows = result.ranking.slice(0, topk)
+  return [
+    result.file,
+    cost,
+    formatTable([
+      ['rank', 'score', 'class'],
+      ...rows.map(({ label, score }, rank) => [rank + 1, `${(100 * score).toFixed(2)} %`, label]),
+    ]),
+  ].join('\n')
+}
+
+/** What a script reads: FLOPs in G, seconds, probabilities. */
+function asJson(model: Model, result: Classification, topk: number): object {
+  const { width, frames, size, macs, params, top1 } = result.configuration
+  return {
+    file: result.file,
+    model: model.folder,
+    network: model.network.name,
+    trained: model.table.trained,
+    engine: model.engine.description,
+    configuration: {
+      width,
+      frames,
+      size,
+      gflops_per_clip: macs / 1e9,
+      params,
+      ...(top1 !== undefined && { top1 }),
+    },
+    views: result.views,
+    gflops_per_video: result.macs / 1e9,
+    decode_seconds: result.decodeSeconds,
+    compute_seconds: result.computeSeconds,
+    top: result.ranking.slice(0, topk),
+  }
+}

@@ -1,0 +1,38 @@
+/** `mn-video init`: a run with fresh weights, to try the program or to measure costs before training. */
+import type { Command } from 'commander'
+import { loadConfig } from '../config/index.ts'
+import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
+import { writeRun } from '../evaluation/run-folder.ts'
+import { buildNetwork } from '../models/index.ts'
+import { initialise } from '../network/initialise.ts'
+
+export function addInit(program: Command): void {
+  program
+    .command('init')
+    .description('make a run with fresh (untrained) weights and a query table by cost alone')
+    .argument('<config>', 'a configuration file, or the name of a recipe (x3d, slow, mobilenet_v1, …)')
+    .requiredOption('--out <run>', 'the folder to make; new or empty')
+    .addHelpText('after', '\nExample:\n  mn-video init configs/x3d.yml --out runs/x3d')
+    .action(async (file: string, { out }: { out: string }) => {
+      const config = await loadConfig(file)
+      const network = buildNetwork(config)
+      const table = untrainedTable(network, {
+        widths: config.width_mult_list,
+        frames: config.frames_list,
+        sizes: config.resolution_list,
+      })
+      await writeRun(out, { config, weights: initialise(network, config.random_seed), table })
+      const cheapest = formatMacs(table.entries[0]!.macs)
+      const dearest = formatMacs(table.entries.at(-1)!.macs)
+      const input = network.media === 'video' ? '--clip video.mp4' : '--image picture.jpg'
+      const half = table.entries.at(-1)!.macs / 2
+      const budget =
+        half >= 1e9 ? `--gflops ${Number((half / 1e9).toPrecision(2))}` : `--mflops ${Math.round(half / 1e6)}`
+      console.log(
+        [
+          `${out}: ${network.name} with fresh weights, ${table.entries.length} configurations from ${cheapest} to ${dearest}. It is untrained.`,
+          `Next: mn-video eval ${input} --model ${out} ${budget}`,
+        ].join('\n'),
+      )
+    })
+}

@@ -1,0 +1,24 @@
+/** Plain text tables: columns aligned, two spaces between them. */
+
+/** Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading. */
+export function formatTable(rows: readonly (readonly (string | number)[])[]): string {
+  const cells = rows.map((row) => row.map(String))
+  const columns = Math.max(...cells.map((row) => row.length))
+  const right = Array.from({ length: columns }, (_, c) =>
+    cells.slice(1).every((row) => /^[-\d]/.test(row[c] ?? '-')),
+  )
+  const widths = Array.from({ length: columns }, (_, c) =>
+    Math.max(...cells.map((row) => (row[c] ?? '').length)),
+  )
+  return cells
+    .map((row) =>
+      row
+        .map((cell, c) => (right[c] ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** `3,794,274`. */
+export const thousands = (value: number): string => value.toLocaleString('en-US')

@@ -1,0 +1,80 @@
+/** Classifies a video or an image at a chosen cost: decode its views, run them, average their scores. */
+import type { Inputs } from '../engines/engine.ts'
+import { MnVideoError } from '../errors.ts'
+import type { RunOptions } from '../video/ffmpeg.ts'
+import { parseViews, type Views } from '../video/sampling.ts'
+import type { Budget, Model } from './model.ts'
+import type { TableEntry } from './query-table.ts'
+import { decodeImageView, decodeVideoViews } from './views.ts'
+
+export interface ClassifyOptions extends RunOptions {
+  /** What one clip or image may cost; default: the full configuration. */
+  readonly budget?: Budget
+  /** Views of a video; default: the configuration's (`views`). */
+  readonly views?: Views
+}
+
+export interface Classification {
+  readonly file: string
+  /** The configuration that ran, with its cost per clip (or image). */
+  readonly configuration: TableEntry
+  /** Clips of the video that were classified: temporal × spatial; 1 for an image. */
+  readonly views: number
+  /** Multiply-adds for all views. */
+  readonly macs: number
+  /** One probability per class: the softmax averaged over views. */
+  readonly scores: Float32Array
+  /** All classes, the most probable first. */
+  readonly ranking: readonly { readonly index: number; readonly label: string; readonly score: number }[]
+  /** Seconds from the file to pixels. */
+  readonly decodeSeconds: number
+  /** Seconds from pixels to scores, a first call's compilation included. */
+  readonly computeSeconds: number
+}
+
+/**
+ * Classifies one file: a video with a video model, an image with an image model.
+ *
+ * @throws MnVideoError `media` for a file that cannot be read, `budget` when nothing is cheap enough
+ */
+export async function classify(
+  model: Model,
+  file: string,
+  { budget = {}, views, ...options }: ClassifyOptions = {},
+): Promise<Classification> {
+  const { network, config } = model
+  const entry = model.choose(budget)
+  const started = performance.now()
+  const inputs: Inputs[] =
+    network.media === 'video'
+      ? await decodeVideoViews(file, network, config, entry, views ?? parseViews(config.views), options)
+      : [await decodeImageView(file, network, config, entry)]
+  const decoded = performance.now()
+  const scores = new Float32Array(network.classes)
+  // One view at a time: memory stays that of one clip, whatever the number of views.
+  for (const view of inputs) {
+    const result = await model.run(entry, view)
+    result.scores.forEach((score, k) => {
+      scores[k]! += score / inputs.length
+    })
+  }
+  if (!scores.every(Number.isFinite)) {
+    throw new MnVideoError(
+      'weights',
+      `${model.folder}: the scores of ${file} are not numbers. The weights or statistics are damaged.`,
+    )
+  }
+  const ranking = [...scores]
+    .map((score, index) => ({ index, label: model.labels[index]!, score }))
+    .sort((a, b) => b.score - a.score || a.index - b.index)
+  return {
+    file,
+    configuration: entry,
+    views: inputs.length,
+    macs: entry.macs * inputs.length,
+    scores,
+    ranking,
+    decodeSeconds: (decoded - started) / 1000,
+    computeSeconds: (performance.now() - decoded) / 1000,
+  }
+}

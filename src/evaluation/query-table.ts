@@ -1,0 +1,125 @@
+/**
+ * The query table: which configurations of a network may run, what each costs and how accurate it is; and the
+ * choice of one under a budget. Statistics of batch norm are files beside the table.
+ */
+import { z } from 'zod'
+import { MnVideoError } from '../errors.ts'
+import type { Configuration, Network } from '../network/graph.ts'
+import { resolve } from '../network/resolve.ts'
+
+const entrySchema = z.strictObject({
+  width: z.number().positive(),
+  frames: z.int().positive(),
+  size: z.int().positive(),
+  /** Multiply-adds for one clip or image. */
+  macs: z.int().nonnegative(),
+  params: z.int().nonnegative(),
+  /** Share of validation samples right at the first guess, 0 to 1; absent while untrained. */
+  top1: z.number().min(0).max(1).optional(),
+  top5: z.number().min(0).max(1).optional(),
+  /** The file of batch-norm statistics, relative to the run; absent while untrained. */
+  statistics: z
+    .string()
+    .regex(/^bn\/[\w.-]+\.safetensors$/)
+    .optional(),
+})
+
+const tableSchema = z.strictObject({
+  format: z.literal('mn-video query table 1'),
+  network: z.string(),
+  /** False for fresh weights: then entries differ in cost alone. */
+  trained: z.boolean(),
+  /** From the cheapest to the dearest. */
+  entries: z.array(entrySchema).min(1).max(100_000),
+})
+
+export type QueryTable = Readonly<z.infer<typeof tableSchema>>
+export type TableEntry = Readonly<z.infer<typeof entrySchema>>
+
+/** The table of a network that has not been trained: every configuration of the lists, by cost alone. */
+export function untrainedTable(
+  network: Network,
+  lists: {
+    readonly widths: readonly number[]
+    readonly frames: readonly number[]
+    readonly sizes: readonly number[]
+  },
+): QueryTable {
+  const entries = configurationsOf(lists).map((configuration): TableEntry => {
+    const { macs, params } = resolve(network, configuration)
+    return { ...configuration, macs, params }
+  })
+  entries.sort((a, b) => a.macs - b.macs)
+  return { format: 'mn-video query table 1', network: network.name, trained: false, entries }
+}
+
+/** Every combination of widths, frame counts and sizes. */
+export function configurationsOf(lists: {
+  readonly widths: readonly number[]
+  readonly frames: readonly number[]
+  readonly sizes: readonly number[]
+}): Configuration[] {
+  return lists.widths.flatMap((width) =>
+    lists.frames.flatMap((frames) => lists.sizes.map((size) => ({ width, frames, size }))),
+  )
+}
+
+/**
+ * The best configuration under a budget: the most accurate one or, while accuracies are unknown, the dearest.
+ *
+ * @param macs multiply-adds that one clip or image may cost
+ * @throws MnVideoError `budget` when even the cheapest costs more, naming it
+ */
+export function chooseUnder(table: QueryTable, macs: number): TableEntry {
+  const affordable = table.entries.filter((entry) => entry.macs <= macs)
+  const best = affordable.reduce<TableEntry | undefined>(
+    (best, entry) => (best === undefined || isBetter(entry, best) ? entry : best),
+    undefined,
+  )
+  if (best) return best
+  const cheapest = table.entries.reduce((a, b) => (b.macs < a.macs ? b : a))
+  throw new MnVideoError(
+    'budget',
+    `nothing fits a budget of ${formatMacs(macs)}: the cheapest configuration of ${table.network} costs ${formatMacs(cheapest.macs)} ` +
+      `(width ${cheapest.width}, frames ${cheapest.frames}, size ${cheapest.size}).\nGive at least ${roundUp(cheapest.macs)}.`,
+  )
+}
+
+/** Higher accuracy; at equal (or unknown) accuracy the dearer one while untrained, the cheaper one after. */
+function isBetter(a: TableEntry, b: TableEntry): boolean {
+  if (a.top1 === undefined || b.top1 === undefined) return a.macs > b.macs
+  return a.top1 > b.top1 || (a.top1 === b.top1 && a.macs < b.macs)
+}
+
+/** Reads a table from JSON text; `name` is the file for messages. */
+export function parseQueryTable(text: string, name: string): QueryTable {
+  const fail = (what: string) =>
+    new MnVideoError('run', `${name}: ${what}. The file is damaged; create the run again.`)
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw fail('is not JSON')
+  }
+  const parsed = tableSchema.safeParse(json)
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]!
+  throw fail(`${path.join('.') || 'the whole'}: ${message}`)
+}
+
+/** `4.73 GFLOPs`, `569 MFLOPs`: three significant digits, in the literature's unit. */
+export function formatMacs(macs: number): string {
+  return macs >= 1e9
+    ? `${digits(macs / 1e9)} GFLOPs`
+    : macs >= 1e6
+      ? `${digits(macs / 1e6)} MFLOPs`
+      : `${macs} FLOPs`
+}
+
+const digits = (value: number): string => value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value))))
+
+/** A budget of three digits that surely suffices. */
+function roundUp(macs: number): string {
+  const [unit, flag] = macs >= 1e9 ? [1e9, '--gflops'] : [1e6, '--mflops']
+  return `${flag} ${(Math.ceil((macs / unit) * 1000) / 1000).toString()}`
+}

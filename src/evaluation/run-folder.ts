@@ -1,0 +1,186 @@
+/**
+ * The folder of a run: the resolved configuration, the weights, the query table and the batch-norm statistics
+ * of its configurations. What the files of a run are called is known here and nowhere else.
+ */
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeAtomically } from '../checkpoints/atomic.ts'
+import {
+  readSafetensors,
+  type SafetensorsTensor,
+  toFloat32,
+  writeSafetensors,
+} from '../checkpoints/safetensors.ts'
+import { type Config, formatConfig, parseConfig } from '../config/index.ts'
+import { MnVideoError, messageOf } from '../errors.ts'
+import { buildNetwork } from '../models/index.ts'
+import type { Network } from '../network/graph.ts'
+import { resolve } from '../network/resolve.ts'
+import {
+  type BatchNormStatistics,
+  initialStatistics,
+  ParameterStore,
+  parametersOf,
+} from '../network/store.ts'
+import { parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
+
+const CONFIG = 'config.yml'
+const WEIGHTS = 'model.safetensors'
+const TABLE = 'query-table.json'
+
+/** No table or configuration is longer; a file that is was put there by mistake. */
+const MAX_TEXT_BYTES = 64 * 2 ** 20
+
+/** What `readRun` finds in a folder. */
+export interface Run {
+  readonly folder: string
+  readonly config: Config
+  readonly network: Network
+  readonly weights: ParameterStore
+  readonly table: QueryTable
+}
+
+/**
+ * Writes a new run. The query table goes last, so that a folder with a table is whole.
+ *
+ * @throws MnVideoError `run` when the folder exists and is not empty
+ */
+export async function writeRun(
+  folder: string,
+  { config, weights, table }: Pick<Run, 'config' | 'weights' | 'table'>,
+): Promise<void> {
+  const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw new MnVideoError('run', `${folder}: cannot be used as a run folder (${messageOf(error)}).`)
+  })
+  if (existing.length > 0) {
+    throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
+  }
+  try {
+    await mkdir(folder, { recursive: true })
+    await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
+    await writeWeights(join(folder, WEIGHTS), buildNetwork(config), weights)
+    await writeAtomically(join(folder, TABLE), [Buffer.from(formatTable(table))])
+  } catch (error) {
+    throw new MnVideoError('run', `${folder}: cannot be written (${messageOf(error)}).`, { cause: error })
+  }
+}
+
+/**
+ * Reads a run.
+ *
+ * @throws MnVideoError `run`, `config` or `weights`, naming the file that is missing or damaged
+ */
+export async function readRun(folder: string): Promise<Run> {
+  const config = parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
+  const network = buildNetwork(config)
+  const tableFile = join(folder, TABLE)
+  const table = parseQueryTable(await readText(folder, TABLE), tableFile)
+  for (const entry of table.entries) {
+    if (entry.width > network.maxWidth) {
+      throw new MnVideoError(
+        'run',
+        `${tableFile}: width ${entry.width} is more than ${network.name} has (${network.maxWidth}).`,
+      )
+    }
+  }
+  return { folder, config, network, weights: await readWeights(join(folder, WEIGHTS), network), table }
+}
+
+/**
+ * The batch-norm statistics of a configuration of the table.
+ *
+ * @throws MnVideoError `run` when a trained entry has none: without its own statistics a configuration guesses
+ */
+export async function readStatistics(run: Run, entry: TableEntry): Promise<BatchNormStatistics> {
+  const subNetwork = resolve(run.network, entry)
+  if (!run.table.trained) return initialStatistics(subNetwork)
+  if (!entry.statistics) {
+    throw new MnVideoError(
+      'run',
+      `${run.folder}: width ${entry.width}, frames ${entry.frames}, size ${entry.size} has no batch-norm statistics of its own, and without them it only guesses.\n` +
+        'Choose a configuration of the query table, or calibrate this one with `mn-video test`.',
+    )
+  }
+  const file = join(run.folder, entry.statistics)
+  const { tensors } = await readSafetensors(file)
+  return new Map(
+    [...initialStatistics(subNetwork)].map(([name, { mean }]) => {
+      const read = (suffix: string) => {
+        const tensor = tensors.get(`${name}.${suffix}`)
+        if (tensor?.data.length === mean.length) return toFloat32(tensor, file)
+        throw new MnVideoError(
+          'weights',
+          `${file}: "${name}.${suffix}" must have ${mean.length} values. Calibrate the run again.`,
+        )
+      }
+      return [name, { mean: read('running_mean'), variance: read('running_var') }]
+    }),
+  )
+}
+
+/** The newest run in a folder of runs: the one whose query table was written last. */
+export async function newestRun(runs = 'runs'): Promise<string> {
+  const folders = await readdir(runs).catch(() => [])
+  const dated = await Promise.all(
+    folders.map(async (name) => {
+      const table = await stat(join(runs, name, TABLE)).catch(() => undefined)
+      return { folder: join(runs, name), written: table?.mtimeMs ?? -1 }
+    }),
+  )
+  const newest = dated
+    .filter(({ written }) => written >= 0)
+    .sort((a, b) => b.written - a.written || (a.folder < b.folder ? -1 : 1))[0]
+  if (newest) return newest.folder
+  throw new MnVideoError(
+    'run',
+    `no run with a query table under ./${runs}. Make one with \`mn-video init x3d --out ${join(runs, 'x3d')}\`, or name one with --model.`,
+  )
+}
+
+async function readText(folder: string, name: string): Promise<string> {
+  const file = join(folder, name)
+  try {
+    if ((await stat(file)).size > MAX_TEXT_BYTES) throw new Error('too large')
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new MnVideoError(
+      'run',
+      missing
+        ? `${folder}: is not a run (no ${name}). Give a folder that \`mn-video init\` or \`train\` made.`
+        : `${file}: cannot be read (${messageOf(error)}).`,
+    )
+  }
+}
+
+async function writeWeights(path: string, network: Network, weights: ParameterStore): Promise<void> {
+  const tensors = new Map<string, SafetensorsTensor>(
+    parametersOf(network).map(({ name, shape }) => [
+      name,
+      { dtype: 'F32', shape, data: weights.values.get(name)! },
+    ]),
+  )
+  await writeSafetensors(path, tensors, {
+    format: 'mn-video',
+    network: network.name,
+    layout: 'channels last',
+  })
+}
+
+async function readWeights(path: string, network: Network): Promise<ParameterStore> {
+  const { tensors } = await readSafetensors(path)
+  const values = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor, path)]))
+  try {
+    return new ParameterStore(network, values)
+  } catch (error) {
+    throw new MnVideoError('weights', `${path}: ${messageOf(error)}`)
+  }
+}
+
+/** JSON with one entry a line: readable, and small in diffs. */
+function formatTable({ entries, ...head }: QueryTable): string {
+  const lines = entries.map((entry) => `    ${JSON.stringify(entry)}`)
+  const start = JSON.stringify(head, null, 2).slice(0, -2)
+  return `${start},\n  "entries": [\n${lines.join(',\n')}\n  ]\n}\n`
+}

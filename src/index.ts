@@ -1,0 +1,25 @@
+/**
+ * mn-video as a library.
+ *
+ * ```ts
+ * import { classify, loadModel } from 'mn-video'
+ *
+ * const model = await loadModel('runs/x3d')
+ * const { ranking, macs } = await classify(model, 'video.mp4', { budget: { gflops: 2 } })
+ * console.log(ranking[0].label, ranking[0].score, macs)
+ * model.dispose()
+ * ```
+ */
+export { type Config, loadConfig } from './config/index.ts'
+export type { FrameBatch, Inputs, RunResult } from './engines/engine.ts'
+export { type ErrorCode, MnVideoError } from './errors.ts'
+export { type Classification, type ClassifyOptions, classify } from './evaluation/classify.ts'
+export { type Budget, type LoadOptions, loadModel, type Model } from './evaluation/model.ts'
+export { profileConfig as profile } from './evaluation/profile-config.ts'
+export type { QueryTable, TableEntry } from './evaluation/query-table.ts'
+export { decodeImage } from './image/decode.ts'
+export type { Configuration, Network } from './network/graph.ts'
+export type { LayerProfile, Profile } from './network/profile.ts'
+export { type Clip, type ClipRequest, type DecodeOptions, decodeClip } from './video/decode.ts'
+export { probeVideo } from './video/probe.ts'
+export type { VideoInfo } from './video/video-info.ts'

@@ -1,0 +1,75 @@
+/**
+ * Decodes clips: the frames of a video shown at given moments, scaled, cropped and mirrored inside FFmpeg, so
+ * that only their pixels cross the pipe. Which moments is sampling.ts's business.
+ */
+import type { RunOptions } from './ffmpeg.ts'
+import type { FrameIndex } from './frame-index.ts'
+import { type PictureRequest, requireBytes } from './geometry.ts'
+import { shownPath } from './paths.ts'
+import { pullFrames } from './pull-frames.ts'
+import { type ClipSpan, clipTimes, viewStarts } from './sampling.ts'
+
+/** Frames as a network takes them in. */
+export interface Clip {
+  /** 8-bit RGB, row-major [T, H, W, 3]. */
+  readonly data: Uint8Array
+  /** T. */
+  readonly frames: number
+  readonly height: number
+  readonly width: number
+  /** For each frame, the time of the video's frame it shows, in seconds from the video's first frame. */
+  readonly times: readonly number[]
+}
+
+export interface ClipRequest extends PictureRequest {
+  /** Moments in seconds from the video's first frame, in any order, or a span of time, centred unless it has a start. */
+  readonly times: readonly number[] | (ClipSpan & { readonly start?: number })
+}
+
+export interface DecodeOptions extends RunOptions {
+  /** What readFrameIndex said of the file, to be spared reading it again. */
+  readonly index?: FrameIndex
+}
+
+/**
+ * Decodes one clip. Frame i is the last frame of the video that has begun at moment i; before the first frame
+ * it is the first, after the end the last. A frame that is damaged beyond decoding is stood in for by the one
+ * before it.
+ *
+ * @throws MnVideoError 'media', one line naming the file and why; 'missing' without FFmpeg
+ */
+export async function decodeClip(
+  path: string,
+  request: ClipRequest,
+  options: DecodeOptions = {},
+): Promise<Clip> {
+  const { times } = request
+  const momentsIn = (index: FrameIndex): readonly number[] => {
+    if (!('frames' in times)) return times
+    return clipTimes(times, times.start ?? viewStarts(index.duration, times, 1)[0]!)
+  }
+  const pulled = await pullFrames(path, momentsIn, request, options)
+  const { data, height, width, shown } = pulled
+  const frameBytes = height * width * 3
+  return {
+    data: isInOrder(shown, data.length / frameBytes) ? data : arrange(path, data, frameBytes, shown),
+    frames: shown.length,
+    height,
+    width,
+    times: shown.map((place) => pulled.times[place]!),
+  }
+}
+
+/** Whether the frames shown are all the frames pulled, once each. */
+function isInOrder(shown: readonly number[], pulled: number): boolean {
+  return shown.length === pulled && shown.every((place, i) => place === i)
+}
+
+function arrange(path: string, data: Uint8Array, frameBytes: number, shown: readonly number[]): Uint8Array {
+  requireBytes(shownPath(path), shown.length * frameBytes)
+  const result = new Uint8Array(shown.length * frameBytes)
+  shown.forEach((place, i) => {
+    result.set(data.subarray(place * frameBytes, (place + 1) * frameBytes), i * frameBytes)
+  })
+  return result
+}

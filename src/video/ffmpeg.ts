@@ -1,0 +1,154 @@
+/**
+ * Composes FFmpeg commands and runs FFmpeg programs under watch: a deadline without progress, an abort signal,
+ * nothing left behind. It knows nothing of clips; the only file that imports fluent-ffmpeg.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import compose from 'fluent-ffmpeg'
+import { MnVideoError } from '../errors.ts'
+import type { MediaFile } from './paths.ts'
+
+/** What every call that runs FFmpeg accepts. */
+export interface RunOptions {
+  /** Seconds without any output after which the program is killed; 60 by default. */
+  readonly deadline?: number
+  /** Kills the program; the call then fails with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+export interface CommandParts {
+  readonly inputOptions: readonly string[]
+  readonly input: string
+  /** A filter chain, without spaces. */
+  readonly filters: string
+  readonly outputOptions: readonly string[]
+  /** The muxer that writes to standard output. */
+  readonly format: 'rawvideo' | 'null'
+}
+
+/**
+ * The arguments of an ffmpeg command. fluent-ffmpeg only composes them: running through it would first ask
+ * ffmpeg for its formats and encoders, outside any deadline, and parse lists whose layout has since changed.
+ */
+export function ffmpegArguments(parts: CommandParts): string[] {
+  return compose(parts.input)
+    .inputOptions('-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...parts.inputOptions)
+    .videoFilters(parts.filters)
+    .outputOptions('-f', parts.format, ...parts.outputOptions)
+    .output('pipe:1')
+    ._getArguments()
+}
+
+export interface Running extends RunOptions {
+  readonly program: string
+  readonly args: readonly string[]
+  /** The file read, for messages. */
+  readonly file: MediaFile
+  /** Each line of standard error. */
+  readonly onLine?: (line: string) => void
+  /** Each piece of standard output; returning false stops the program. */
+  readonly onOutput: (piece: Buffer) => boolean
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns the lines it marked as errors (the last 20), oldest first; its exit status is left to the output to judge
+ * @throws MnVideoError 'media' at the deadline, 'missing' when it cannot be started; the signal's reason on abort
+ */
+export async function run(running: Running): Promise<readonly string[]> {
+  const { program, args, file, signal, deadline = 60 } = running
+  signal?.throwIfAborted()
+  // In a process group of its own, so that a wrapper script dies together with what it started.
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    windowsHide: true,
+    detached: !onWindows,
+  })
+  alive.add(child)
+  if (alive.size === 1) process.on('exit', killAll)
+
+  const errors: string[] = []
+  let stoppedBy: 'deadline' | 'abort' | 'output' | undefined
+  const stop = (reason: typeof stoppedBy) => {
+    stoppedBy ??= reason
+    kill(child)
+    // What escaped the group could hold these open; nothing more is read from them.
+    child.stdout.destroy()
+    child.stderr.destroy()
+  }
+  const timer = setTimeout(stop, deadline * 1000, 'deadline')
+  const abort = () => stop('abort')
+  signal?.addEventListener('abort', abort)
+  child.stdout.on('data', (piece: Buffer) => {
+    timer.refresh()
+    if (!stoppedBy && !running.onOutput(piece)) stop('output')
+  })
+  createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
+    timer.refresh()
+    if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line) > 20) errors.shift()
+    running.onLine?.(line)
+  })
+  try {
+    await new Promise((settle, reject) => child.once('error', reject).once('close', settle))
+  } catch (cause) {
+    throw new MnVideoError(
+      'missing',
+      `${program} could not be started. Install FFmpeg or set MN_VIDEO_FFMPEG.`,
+      { cause },
+    )
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+    alive.delete(child)
+    if (alive.size === 0) process.off('exit', killAll)
+  }
+  if (stoppedBy === 'abort') signal?.throwIfAborted()
+  if (stoppedBy === 'deadline') {
+    throw new MnVideoError(
+      'media',
+      `${file.shown}: FFmpeg made no progress for ${deadline} s and was stopped.`,
+    )
+  }
+  return errors
+}
+
+/** Why a file could not be opened, for one line of a message. */
+export function whyUnreadable(errors: readonly string[], file: MediaFile): string {
+  const refused = errors.join('\n').match(/\[(\S+) @ [^\]]*\] \[error\] Format not on whitelist/)
+  if (refused) return `its format (${refused[1]}) is not one of the video containers that are read`
+  return `FFmpeg finds no video in it (${reasonFrom(errors, file)})`
+}
+
+/** FFmpeg's most telling complaint, without addresses and paths. */
+export function reasonFrom(errors: readonly string[], file: MediaFile): string {
+  const texts = errors.map((line) =>
+    line
+      .replace(/\[[^\]]* @ 0x[0-9a-f]+\] /g, '')
+      .replace(/\[(error|fatal|panic)\] /g, '')
+      .replaceAll(`file:${file.path}`, '')
+      .replace(/^: /, '')
+      .trim()
+      .replace(/\.$/, ''),
+  )
+  return (
+    texts.find((text) => text && !/^(Conversion failed|Error while decoding)/.test(text)) ?? 'no reason given'
+  )
+}
+
+const onWindows = process.platform === 'win32'
+const alive = new Set<ChildProcess>()
+
+function killAll(): void {
+  for (const child of alive) kill(child)
+}
+
+function kill(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    if (onWindows) child.kill('SIGKILL')
+    else process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Already gone.
+  }
+}

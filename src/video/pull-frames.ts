@@ -1,0 +1,237 @@
+/**
+ * Pulls chosen frames out of a video through FFmpeg: picks them by presentation time, seeks past what is not
+ * needed, checks that each arrived. What they are chosen for is the callers' business.
+ */
+import { MnVideoError } from '../errors.ts'
+import { findBinaries } from './binaries.ts'
+import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
+import {
+  exactInput,
+  exactOutput,
+  type FrameIndex,
+  FrameLog,
+  indexByDecoding,
+  readFrameIndex,
+} from './frame-index.ts'
+import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from './geometry.ts'
+import { type MediaFile, mediaFile } from './paths.ts'
+import { framesShownAt } from './sampling.ts'
+
+/** The different frames shown at some moments. */
+export interface PulledFrames {
+  /** 8-bit RGB, row-major [frames, H, W, 3], each frame once, in order of time. */
+  readonly data: Uint8Array
+  readonly height: number
+  readonly width: number
+  /** Seconds from the video's first frame, for each frame of data. */
+  readonly times: readonly number[]
+  /** For each moment asked for, the place in data of the frame shown then. */
+  readonly shown: readonly number[]
+}
+
+/**
+ * Pulls the frames shown at some moments (seconds from the first frame, as decided from the index).
+ *
+ * A container may promise a frame that does not decode. Then the frames are listed anew by decoding, moments
+ * and frames are chosen once more among those that exist, and decoding starts from the beginning.
+ */
+export async function pullFrames(
+  path: string,
+  momentsIn: (index: FrameIndex) => readonly number[],
+  request: PictureRequest,
+  options: RunOptions & { readonly index?: FrameIndex },
+): Promise<PulledFrames> {
+  const file = await mediaFile(path)
+  let index = options.index ?? (await readFrameIndex(path, options))
+  const plan = planPicture(file.shown, index.info, request)
+  for (;;) {
+    const moments = momentsIn(index)
+    requireMoments(file, moments)
+    const shown = framesShownAt(index.times, moments)
+    const wanted = [...new Set(shown)].sort((a, b) => a - b)
+    const { data, arrived, errors } = await pull(file, index, wanted, plan, options)
+    const isComplete =
+      arrived.length === wanted.length && arrived.every((position, i) => position === wanted[i])
+    if (isComplete || (index.source === 'decoding' && arrived.length > 0)) {
+      const positions = isComplete ? wanted : arrived
+      return {
+        data,
+        height: plan.output.height,
+        width: plan.output.width,
+        times: positions.map((position) => index.times[position]!),
+        shown: shown.map((position) => lastAtOrBefore(positions, position)),
+      }
+    }
+    if (index.source === 'decoding') {
+      throw new MnVideoError('media', `${file.shown}: no frame can be decoded: ${reasonFrom(errors, file)}.`)
+    }
+    index = await indexByDecoding(file, index.info, options)
+  }
+}
+
+interface Pull {
+  readonly data: Uint8Array
+  /** Positions in the index of the frames in data. */
+  readonly arrived: readonly number[]
+  readonly errors: readonly string[]
+}
+
+/** Pulls frames by their increasing positions in the index; stops early where one does not arrive. */
+async function pull(
+  file: MediaFile,
+  index: FrameIndex,
+  wanted: readonly number[],
+  plan: PicturePlan,
+  options: RunOptions,
+): Promise<Pull> {
+  const frameBytes = plan.output.width * plan.output.height * 3
+  requireBytes(file.shown, wanted.length * frameBytes)
+  const data = new Uint8Array(wanted.length * frameBytes)
+  const arrived: number[] = []
+  let errors: readonly string[] = []
+  for (const stretch of stretches(index, wanted)) {
+    const begin = arrived.length * frameBytes
+    const room = data.subarray(begin, begin + stretch.positions.length * frameBytes)
+    const pulled = await pullStretch(file, index, stretch, plan, room, options)
+    arrived.push(...pulled.arrived)
+    errors = pulled.errors
+    if (pulled.arrived.length < stretch.positions.length) break
+  }
+  return { data, arrived, errors }
+}
+
+/** A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. */
+const PROGRESS = 'showinfo@progress=checksum=0'
+
+/** Frames that one run of ffmpeg pulls. */
+interface Stretch {
+  readonly positions: number[]
+  /** Position of the keyframe to seek to; undefined to decode from the start. */
+  readonly keyframe: number | undefined
+}
+
+/** Seconds of video that are decoded and thrown away rather than start ffmpeg again behind them. */
+const WORTH_A_RESTART = 20
+/** Frames picked by one run: their times must fit in one argument of a command. */
+const MOST_PICKED = 4000
+
+/** Cuts wanted frames into stretches where a keyframe lies far behind one frame and before the next. */
+function stretches(index: FrameIndex, wanted: readonly number[]): Stretch[] {
+  const result: Stretch[] = []
+  for (const position of wanted) {
+    const place = lastAtOrBefore(index.keyframes, position)
+    const keyframe = place > 0 ? index.keyframes[place] : undefined
+    const current = result.at(-1)
+    const reached = current?.positions.at(-1)
+    const skipped =
+      keyframe !== undefined && reached !== undefined ? index.times[keyframe]! - index.times[reached]! : 0
+    const isFull = current?.positions.length === MOST_PICKED
+    if (!current || isFull || skipped > WORTH_A_RESTART) result.push({ positions: [position], keyframe })
+    else current.positions.push(position)
+  }
+  return result
+}
+
+async function pullStretch(
+  file: MediaFile,
+  index: FrameIndex,
+  { positions, keyframe }: Stretch,
+  plan: PicturePlan,
+  room: Uint8Array,
+  options: RunOptions,
+): Promise<Omit<Pull, 'data'>> {
+  const { ffmpeg, version } = await findBinaries()
+  const { input, inputOptions } = exactInput(file)
+  const log = new FrameLog()
+  let received = 0
+  const errors = await run({
+    ...options,
+    file,
+    program: ffmpeg,
+    args: ffmpegArguments({
+      input,
+      inputOptions: [...inputOptions, ...seekOptions(index, keyframe)],
+      filters: [PROGRESS, pickFilter(index, positions), FrameLog.filter, ...pictureFilters(plan)].join(','),
+      format: 'rawvideo',
+      outputOptions: [
+        ...exactOutput(index.info, version),
+        '-pix_fmt',
+        'rgb24',
+        '-frames:v',
+        `${positions.length}`,
+      ],
+    }),
+    onLine: (line) => log.add(line),
+    onOutput: (piece) => {
+      if (received + piece.length > room.length) return false
+      room.set(piece, received)
+      received += piece.length
+      return true
+    },
+  })
+  const whole = Math.floor(received / (plan.output.width * plan.output.height * 3))
+  const positionOf = new Map(positions.map((position) => [index.pts[position]!, position]))
+  const places = log.pts.slice(0, whole).map((pts) => positionOf.get(pts))
+  const stranger = places.indexOf(undefined)
+  const arrived = places.slice(0, stranger < 0 ? undefined : stranger) as number[]
+  return { arrived, errors }
+}
+
+/**
+ * Starts at a keyframe. All frames from there on are kept (not only those after the time given), with their own
+ * times; pickFilter does the choosing. MPEG-TS has no list of keyframes: a second's margin covers that a search
+ * by time may land behind the packet it is for.
+ */
+function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
+  if (keyframe === undefined) return []
+  const { numerator, denominator } = index.timeBase
+  const margin = index.info.container.includes('mpegts') ? 1 : 0
+  const target = Math.ceil(((index.pts[keyframe]! * numerator) / denominator - margin) * 1e6) / 1e6
+  return ['-noaccurate_seek', '-seek_timestamp', '1', '-ss', target.toFixed(6)]
+}
+
+/** Passes the frames with these times, each time once, in order. */
+function pickFilter(index: FrameIndex, positions: readonly number[]): string {
+  const runs: [number, number][] = []
+  for (const position of positions) {
+    const last = runs.at(-1)
+    if (last && last[1] + 1 === position) last[1] = position
+    else runs.push([position, position])
+  }
+  const picks = runs.map(([from, to]) => {
+    return from === to ? `eq(pts,${index.pts[from]})` : `between(pts,${index.pts[from]},${index.pts[to]})`
+  })
+  return `select='(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))*(${picks.join('+')})'`
+}
+
+/** The scale filter stands even at native size: a video may change its size midway, its clip may not. */
+function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
+  const filters = [
+    `scale=${scaled.width}:${scaled.height}${isScaled ? ':flags=bilinear' : ''}`,
+    'format=rgb24',
+  ]
+  if (crop) filters.push(`crop=${crop.width}:${crop.height}:${crop.left}:${crop.top}`)
+  if (flip) filters.push('hflip')
+  return filters
+}
+
+function requireMoments(file: MediaFile, moments: readonly number[]): void {
+  if (moments.length > 0 && moments.every(Number.isFinite)) return
+  throw new MnVideoError(
+    'media',
+    `${file.shown}: asked for ${moments.length ? 'a moment that is no number' : 'no frames'}.`,
+  )
+}
+
+/** The place of the last of some increasing values that is not above a value; 0 where all are, -1 without any. */
+function lastAtOrBefore(values: readonly number[], value: number): number {
+  let place = Math.min(0, values.length - 1)
+  for (let [low, high] = [0, values.length]; low < high; ) {
+    const middle = (low + high) >> 1
+    if (values[middle]! <= value) {
+      place = middle
+      low = middle + 1
+    } else high = middle
+  }
+  return place
+}

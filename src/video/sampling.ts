@@ -1,0 +1,114 @@
+/**
+ * Which moments of a video make a clip, and which frames are shown at them. Pure arithmetic on seconds: no
+ * video is opened here.
+ */
+import { MnVideoError } from '../errors.ts'
+
+/** A clip's extent in time: frame i lies i · stride / rate seconds after the clip's start. */
+export interface ClipSpan {
+  /** Frames of the clip, T. */
+  readonly frames: number
+  /** Temporal stride τ, in frames of the nominal rate. */
+  readonly stride: number
+  /** The nominal rate in frames per second that strides refer to, whatever the file's own; 30 by default. */
+  readonly rate?: number
+}
+
+/** Temporal views × spatial crops of each. */
+export interface Views {
+  readonly temporal: number
+  readonly spatial: 1 | 3
+}
+
+/** The moments of a clip's frames, in seconds. */
+export function clipTimes(span: ClipSpan, start: number): number[] {
+  const { frames, stride, rate } = checked(span)
+  return Array.from({ length: frames }, (_, i) => start + (i * stride) / rate)
+}
+
+/** What a clip spans: T · τ / rate seconds. */
+export function clipSeconds(span: ClipSpan): number {
+  const { frames, stride, rate } = checked(span)
+  return (frames * stride) / rate
+}
+
+/**
+ * Where each of the uniformly spaced temporal views starts, in seconds: one view is centred, several reach from
+ * the video's start to its end. Where the video is shorter than the clip they all start at 0, and frames repeat.
+ */
+export function viewStarts(duration: number, span: ClipSpan, views: number): number[] {
+  requireCount('temporal views', views)
+  const room = Math.max(0, duration - clipSeconds(span))
+  if (views === 1) return [room / 2]
+  return Array.from({ length: views }, (_, k) => (room * k) / (views - 1))
+}
+
+/**
+ * How far after an asked moment a frame may begin and still be the one shown: Matroska and WebM round times to
+ * whole milliseconds, so a frame due at 66.67 ms is stamped 67.
+ */
+export const TIME_TOLERANCE = 0.000501
+
+/**
+ * For each moment, the position of the frame shown: the last one that has begun. Before the first frame it is
+ * the first, after the end the last.
+ *
+ * @param frameTimes seconds at which each frame begins, increasing, at least one
+ */
+export function framesShownAt(frameTimes: ArrayLike<number>, moments: readonly number[]): number[] {
+  return moments.map((moment) => {
+    let [shown, end] = [0, frameTimes.length]
+    while (end - shown > 1) {
+      const middle = (shown + end) >> 1
+      if (frameTimes[middle]! <= moment + TIME_TOLERANCE) shown = middle
+      else end = middle
+    }
+    return shown
+  })
+}
+
+/**
+ * Which t of a clip's T frames a sub-network that sees fewer takes: trunc(linspace(0, T - 1, t)), PySlowFast's
+ * rule, in whole numbers so that no rounding error can shift a frame. It agrees with torch.linspace in float32
+ * and float64 for every T up to 28 and for every T = 32 pair in use; beyond, torch may land a hair below a
+ * whole number and so one frame earlier (29 → 27 is the smallest case).
+ */
+export function subsampleFrames(total: number, count: number): number[] {
+  requireCount('frames', total)
+  requireCount('frames taken', count)
+  if (count > total)
+    throw new MnVideoError('config', `cannot take ${count} frames of a clip that has ${total}.`)
+  if (count === 1) return [0]
+  return Array.from({ length: count }, (_, i) => Math.floor((i * (total - 1)) / (count - 1)))
+}
+
+/** Reads `10x3` as 10 temporal views × 3 spatial crops; `10` alone means one centre crop of each. */
+export function parseViews(text: string): Views {
+  const match = /^(\d+)(?:[x×](\d+))?$/i.exec(text.trim())
+  const temporal = Number(match?.[1])
+  const spatial = Number(match?.[2] ?? 1)
+  if (!match || temporal < 1 || temporal > 1000 || (spatial !== 1 && spatial !== 3)) {
+    throw new MnVideoError(
+      'usage',
+      `views: '${text}' is not TEMPORALxSPATIAL with 1 to 1000 temporal views and 1 or 3 spatial crops. Write for example 10x3 or 1x1.`,
+    )
+  }
+  return { temporal, spatial }
+}
+
+function checked(span: ClipSpan): Required<ClipSpan> {
+  const { frames, stride, rate = 30 } = span
+  requireCount('frames', frames)
+  for (const [name, value] of Object.entries({ stride, rate })) {
+    if (!(value > 0 && Number.isFinite(value))) {
+      throw new MnVideoError('config', `${name} of a clip must be more than 0, not ${value}.`)
+    }
+  }
+  return { frames, stride, rate }
+}
+
+function requireCount(name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) {
+    throw new MnVideoError('config', `${name}: must be a whole number from 1, not ${value}.`)
+  }
+}
