@@ -69,9 +69,9 @@ export function framesShownAt(frameTimes: ArrayLike<number>, moments: readonly n
 
 /**
  * Which t of a clip's T frames a sub-network that sees fewer takes: trunc(linspace(0, T - 1, t)), PySlowFast's
- * rule, in whole numbers so that no rounding error can shift a frame. It agrees with torch.linspace in float32
- * and float64 for every T up to 28 and for every T = 32 pair in use; beyond, torch may land a hair below a
- * whole number and so one frame earlier (29 → 27 is the smallest case).
+ * rule, in whole numbers so that no rounding error can shift a frame. A linspace in float32 or float64, filled
+ * from both ends as torch fills it, agrees for every T up to 28 and for T = 32; beyond, it may land a hair below
+ * a whole number and so one frame earlier (T = 29, t = 27 is the smallest case).
  */
 export function subsampleFrames(total: number, count: number): number[] {
   requireCount('frames', total)

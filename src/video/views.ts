@@ -13,6 +13,8 @@ export interface ViewsRequest extends ClipSpan {
   readonly shortSide?: number
   /** Pixels a side of the square crops. */
   readonly size: number
+  /** Which of each clip's frames to decode, by position; all by default. A clip then has just these. */
+  readonly take?: readonly number[]
 }
 
 /**
@@ -26,13 +28,17 @@ export async function decodeViews(
   request: ViewsRequest,
   options: DecodeOptions = {},
 ): Promise<Clip[]> {
-  const { views, size, shortSide = size, frames } = request
+  const { views, size, shortSide = size, take } = request
+  const frames = take?.length ?? request.frames
   requireBytes(shownPath(path), views.temporal * views.spatial * frames * size * size * 3)
   const centre: Crop = { size, position: 'centre' }
   const pulled = await pullFrames(
     path,
     (index) =>
-      viewStarts(index.duration, request, views.temporal).flatMap((start) => clipTimes(request, start)),
+      viewStarts(index.duration, request, views.temporal).flatMap((start) => {
+        const moments = clipTimes(request, start)
+        return take ? take.map((position) => moments[position]!) : moments
+      }),
     // Three crops are cut here out of whole frames, which cost less to move than to decode three times.
     views.spatial === 1 ? { shortSide, crop: centre } : { shortSide },
     options,

@@ -3,7 +3,8 @@
  * that PyTorch computed in double precision. Every engine must match them.
  */
 import { expect, it } from 'vitest'
-import type { Engine, FrameBatch, Inputs, Observed } from '../../src/engines/engine.ts'
+import type { Engine, Observed } from '../../src/engines/engine.ts'
+import { toInputs } from '../../src/evaluation/views.ts'
 import { mobilenetV1 } from '../../src/models/mobilenet-v1.ts'
 import { mobilenetV2 } from '../../src/models/mobilenet-v2.ts'
 import { resnet } from '../../src/models/resnet.ts'
@@ -81,11 +82,12 @@ export function testForwardGoldens(openEngine: () => Promise<Engine>, cases = fo
     const network = forwardCase.network()
     const clip = formulaInput(golden.salt, golden.inputShape)
     const slowFrames = golden.slowFrameIndices
-    const subNetwork = resolve(network, {
+    const configuration = {
       width: golden.width,
       frames: slowFrames?.length ?? clip.frames,
       size: clip.height,
-    })
+    }
+    const subNetwork = resolve(network, configuration)
     expect(subNetwork.macs).toBe(golden.macsPerSample)
     expect(subNetwork.params).toBe(golden.activeParams)
 
@@ -95,7 +97,7 @@ export function testForwardGoldens(openEngine: () => Promise<Engine>, cases = fo
     })
     try {
       const stages = new Map(Object.keys(golden.stages).map((stage) => [stage, stageOutput(network, stage)]))
-      const result = await plan.run(inputsOf(network, clip, slowFrames), { observe: [...stages.values()] })
+      const result = await plan.run(toInputs(network, configuration, clip), { observe: [...stages.values()] })
 
       const logits = golden.logits.flat()
       const largest = Math.max(...logits.map(Math.abs))
@@ -113,23 +115,6 @@ export function testForwardGoldens(openEngine: () => Promise<Engine>, cases = fo
       plan.dispose()
     }
   })
-}
-
-function inputsOf(network: Network, clip: FrameBatch, slowFrames: readonly number[] | undefined): Inputs {
-  if (!slowFrames) return { [network.nodes[0]!.name]: clip }
-  return { slow: takeFrames(clip, slowFrames), fast: clip }
-}
-
-function takeFrames(clip: FrameBatch, indices: readonly number[]): FrameBatch {
-  const frame = clip.height * clip.width * 3
-  const data = new Float32Array(clip.batch * indices.length * frame)
-  for (let n = 0; n < clip.batch; n++) {
-    indices.forEach((index, i) => {
-      const from = (n * clip.frames + index) * frame
-      data.set(clip.data.subarray(from, from + frame), (n * indices.length + i) * frame)
-    })
-  }
-  return { ...clip, data, frames: indices.length }
 }
 
 const VIDEO_STAGES: Record<string, string> = {

@@ -154,6 +154,18 @@ describe.concurrent('views', () => {
     expect(centres).toEqual(expected.filter((_, i) => i % 3 === 1))
   })
 
+  it('hold only the frames taken', async () => {
+    const request = { frames: 8, stride: 3, size: 32, views: { temporal: 2, spatial: 1 } } as const
+    const whole = await decodeViews(film, request)
+    const taken = await decodeViews(film, { ...request, take: [0, 3, 7] })
+    const numbers = (views: Clip[], take: number[]) => views.map(({ times }) => take.map((i) => times[i]))
+    expect(numbers(taken, [0, 1, 2])).toEqual(numbers(whole, [0, 3, 7]))
+    expect(taken.map(({ frames, data }) => [frames, data.length])).toEqual([
+      [3, 3 * 32 * 32 * 3],
+      [3, 3 * 32 * 32 * 3],
+    ])
+  })
+
   it('of a video shorter than a clip repeat frames', async () => {
     const path = await renderClip(folder.path('brief.mp4'), { seconds: 0.2 })
     const views = await decodeViews(path, {

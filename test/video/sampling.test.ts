@@ -77,7 +77,7 @@ describe('the frame shown at a moment', () => {
 
 describe('frames for a sub-network that sees fewer', () => {
   it.each([
-    // trunc(torch.linspace(0, T - 1, t)), PyTorch 1.13
+    // trunc(linspace(0, T - 1, t)), by hand
     [32, 4, [0, 10, 20, 31]],
     [32, 8, [0, 4, 8, 13, 17, 22, 26, 31]],
     [16, 16, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]],

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import {
+  chooseUnder,
+  formatMacs,
+  parseQueryTable,
+  type QueryTable,
+  untrainedTable,
+} from '../../src/evaluation/query-table.ts'
+import { X3D_VARIANTS, x3d } from '../../src/models/x3d.ts'
+
+const trained = (...entries: [macs: number, top1: number][]): QueryTable => ({
+  format: 'mn-video query table 1',
+  network: 'X',
+  trained: true,
+  entries: entries.map(([macs, top1]) => ({ width: 1, frames: 4, size: 64, params: 1, macs, top1 })),
+})
+
+describe('query table', () => {
+  it('picks the most accurate configuration under the budget, not the dearest', () => {
+    const table = trained([1e9, 0.6], [2e9, 0.7], [3e9, 0.65])
+    expect(chooseUnder(table, 3.5e9).macs).toBe(2e9)
+    expect(chooseUnder(table, 2e9).macs).toBe(2e9)
+    expect(chooseUnder(table, 1.99e9).macs).toBe(1e9)
+  })
+
+  it('picks the cheaper of two that are equally accurate', () => {
+    expect(chooseUnder(trained([1e9, 0.7], [2e9, 0.7]), 5e9).macs).toBe(1e9)
+  })
+
+  it('names the cheapest configuration when the budget is below it, with a budget that suffices', () => {
+    const table = trained([1.2344e9, 0.6], [2e9, 0.7])
+    expect(() => chooseUnder(table, 1e9)).toThrow(
+      'nothing fits a budget of 1.00 GFLOPs: the cheapest configuration of X costs 1.23 GFLOPs (width 1, frames 4, size 64).\nGive at least --gflops 1.235.',
+    )
+    expect(chooseUnder(table, 1.235e9).macs).toBe(1.2344e9)
+  })
+
+  const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
+  const untrained = untrainedTable(network, { widths: [1, 0.63], frames: [16, 6], sizes: [224, 128] })
+
+  it('has every combination from the cheapest to the dearest while untrained', () => {
+    const costs = untrained.entries.map(({ macs }) => macs)
+    expect(costs).toHaveLength(8)
+    expect(costs).toEqual([...costs].sort((a, b) => a - b))
+    expect(costs.at(-1)).toBe(4_732_468_736)
+    expect(untrained.trained).toBe(false)
+  })
+
+  it('picks the dearest configuration under the budget while untrained', () => {
+    const under = untrained.entries.filter(({ macs }) => macs <= 2e9)
+    expect(chooseUnder(untrained, 2e9)).toEqual(under.at(-1))
+    expect(chooseUnder(untrained, 1e12)).toEqual(untrained.entries.at(-1))
+  })
+
+  it('reads back what JSON says', () => {
+    expect(parseQueryTable(JSON.stringify(untrained), 'q.json')).toEqual(untrained)
+  })
+
+  it.each([
+    ['{', 'q.json: is not JSON'],
+    ['[]', 'q.json: the whole: '],
+    ['{"format":"mn-video query table 1","network":"X","trained":true,"entries":[]}', 'q.json: entries: '],
+    [
+      JSON.stringify({ ...untrained, entries: [{ ...untrained.entries[0], size: 0 }] }),
+      'q.json: entries.0.size: ',
+    ],
+    [
+      JSON.stringify({
+        ...untrained,
+        entries: [{ ...untrained.entries[0], statistics: '../../etc/passwd' }],
+      }),
+      'q.json: entries.0.statistics: ',
+    ],
+  ])('refuses a damaged table: %s', (text, message) => {
+    expect(() => parseQueryTable(text, 'q.json')).toThrow(message)
+  })
+
+  it.each([
+    [4_732_468_736, '4.73 GFLOPs'],
+    [36_101_963_776, '36.1 GFLOPs'],
+    [568_740_352, '569 MFLOPs'],
+    [13_570_048, '13.6 MFLOPs'],
+    [900, '900 FLOPs'],
+  ])('writes %d as %s', (macs, text) => {
+    expect(formatMacs(macs)).toBe(text)
+  })
+})

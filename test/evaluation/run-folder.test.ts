@@ -1,0 +1,85 @@
+import { mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { newestRun, readRun, readStatistics } from '../../src/evaluation/run-folder.ts'
+import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
+
+const folder = await temporaryFolder()
+
+describe('run folder', () => {
+  it('gives back the configuration, weights and table that were written', async () => {
+    const path = join(folder, 'back')
+    const written = await makeRun(path, SMALL_X3D)
+    const run = await readRun(path)
+    expect(run.config).toEqual(written.config)
+    expect(run.table).toEqual(written.table)
+    expect([...run.weights.values.keys()].sort()).toEqual([...written.weights.values.keys()].sort())
+    for (const [name, values] of written.weights.values) expect(run.weights.values.get(name)).toEqual(values)
+  })
+
+  it('is never written over existing files', async () => {
+    const path = join(folder, 'taken')
+    await mkdir(path)
+    await writeFile(join(path, 'precious.txt'), 'keep')
+    await expect(makeRun(path, SMALL_X3D)).rejects.toThrow(`${path}: already has files`)
+    expect(await readFile(join(path, 'precious.txt'), 'utf8')).toBe('keep')
+  })
+
+  it('is the newest one with a query table when none is named', async () => {
+    const runs = join(folder, 'runs')
+    for (const [name, age] of [
+      ['old', 100],
+      ['new', 10],
+    ] as const) {
+      await makeRun(join(runs, name), SMALL_MOBILENET)
+      const time = Date.now() / 1000 - age
+      await utimes(join(runs, name, 'query-table.json'), time, time)
+    }
+    await mkdir(join(runs, 'unfinished'))
+    expect(await newestRun(runs)).toBe(join(runs, 'new'))
+  })
+
+  it('says how to make one when there is none', async () => {
+    await expect(newestRun(join(folder, 'nothing'))).rejects.toThrow('mn-video init')
+  })
+
+  it.each(['config.yml', 'model.safetensors', 'query-table.json'])(
+    'names %s when it is missing',
+    async (file) => {
+      const path = join(folder, `without-${file}`)
+      await makeRun(path, SMALL_X3D)
+      await rm(join(path, file))
+      await expect(readRun(path)).rejects.toThrow(file)
+    },
+  )
+
+  it('refuses weights that are cut short', async () => {
+    const path = join(folder, 'short')
+    await makeRun(path, SMALL_X3D)
+    await truncate(join(path, 'model.safetensors'), 5000)
+    await expect(readRun(path)).rejects.toMatchObject({ name: 'MnVideoError', code: 'weights' })
+  })
+
+  it('refuses weights of another network, naming the parameter', async () => {
+    const path = join(folder, 'other')
+    await makeRun(path, SMALL_X3D)
+    await makeRun(join(folder, 'mobile'), SMALL_MOBILENET)
+    await writeFile(
+      join(path, 'model.safetensors'),
+      await readFile(join(folder, 'mobile', 'model.safetensors')),
+    )
+    await expect(readRun(path)).rejects.toThrow(
+      /parameter "blocks\.0\.conv\.conv_t\.weight" needs .* but it is missing/,
+    )
+  })
+
+  it('refuses a trained configuration without statistics of its own', async () => {
+    const path = join(folder, 'trained')
+    await makeRun(path, SMALL_X3D)
+    const run = await readRun(path)
+    const trained = { ...run, table: { ...run.table, trained: true } }
+    await expect(readStatistics(trained, run.table.entries[0]!)).rejects.toThrow(
+      'no batch-norm statistics of its own',
+    )
+  })
+})
