@@ -66,7 +66,7 @@ export function x3d(options: X3DOptions): Network {
   let outer = stem
   BASE_DEPTHS.forEach((base, stage) => {
     const before = outer
-    outer = roundTo8(stem, 2 ** stage)
+    outer = roundTo8(12 * 2 ** stage, widthFactor)
     const inner = Math.trunc(bottleneckFactor * outer)
     g.stage(`res${stage + 2}`)
     for (let block = 0; block < Math.ceil(base * depthFactor); block++) {

@@ -21,6 +21,8 @@ export interface TfjsEngine extends Engine {
  * @throws MnVideoError `engine` when the backend asked for, or every one, cannot be loaded.
  */
 export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine> {
+  // Without this tfjs checks every value for NaN and advertises its other packages on the terminal.
+  tf.enableProdMode()
   const skipped: string[] = []
   for (const candidate of backend ? [backend] : TFJS_BACKENDS) {
     try {
