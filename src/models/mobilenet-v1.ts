@@ -2,14 +2,7 @@
 import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
-
-export interface ImageNetworkOptions {
-  readonly classes: number
-  /** Side of the training crop. */
-  readonly size: number
-  /** The widest multiplier that the weights serve; above 1 for the model-scaling experiment. */
-  readonly maxWidth?: number
-}
+import { type ImageNetworkOptions, imageNetwork } from './network.ts'
 
 export interface MobileNetV1Options extends ImageNetworkOptions {
   /** Output channels of the stem and output channels and stride of each separable block. */
@@ -46,7 +39,7 @@ const STANDARD: MobileNetV1Layout = {
  * ```
  */
 export function mobilenetV1(options: MobileNetV1Options): Network {
-  const { classes, size, maxWidth = 1, layout = STANDARD } = options
+  const { classes, layout = STANDARD } = options
   const g = new GraphBuilder()
   let x = g.clip('image')
   x = g.conv('features.0.0', x, ratioed(layout.stem), {
@@ -68,16 +61,6 @@ export function mobilenetV1(options: MobileNetV1Options): Network {
   })
   g.stage('head')
   x = g.globalPool(`features.${layout.blocks.length + 1}`, x)
-  const output = g.linear('classifier.0', x, fixed(classes))
-  return {
-    name: 'MobileNet v1',
-    media: 'image',
-    frames: 1,
-    size,
-    maxWidth,
-    classes,
-    nodes: g.nodes,
-    classifier: output,
-    output,
-  }
+  g.linear('classifier.0', x, fixed(classes))
+  return imageNetwork(g, 'MobileNet v1', options)
 }

@@ -2,7 +2,7 @@
 import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
-import type { ImageNetworkOptions } from './mobilenet-v1.ts'
+import { type ImageNetworkOptions, imageNetwork } from './network.ts'
 
 /** Expansion t, channels c, repeats n, first stride s (table 2 of the paper). */
 const STAGES = [
@@ -24,7 +24,7 @@ const TAIL = 1280
  *       → 1×1 (1280) → mean → classes
  * ```
  */
-export function mobilenetV2({ classes, size, maxWidth = 1 }: ImageNetworkOptions): Network {
+export function mobilenetV2(options: ImageNetworkOptions): Network {
   const g = new GraphBuilder()
   let x = g.clip('image')
   x = g.conv('features.0.0', x, ratioed(32), { kernel: [1, 3, 3], stride: [1, 2, 2], padding: 'same' })
@@ -49,18 +49,8 @@ export function mobilenetV2({ classes, size, maxWidth = 1 }: ImageNetworkOptions
   x = g.batchNorm(`features.${index}.1`, x)
   x = g.activation(`features.${index}.2`, x, 'relu6')
   x = g.globalPool(`features.${index + 1}`, x)
-  const output = g.linear('classifier.0', x, fixed(classes))
-  return {
-    name: 'MobileNet v2',
-    media: 'image',
-    frames: 1,
-    size,
-    maxWidth,
-    classes,
-    nodes: g.nodes,
-    classifier: output,
-    output,
-  }
+  g.linear('classifier.0', x, fixed(options.classes))
+  return imageNetwork(g, 'MobileNet v2', options)
 }
 
 interface Block {

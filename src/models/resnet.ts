@@ -2,7 +2,7 @@
 import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
-import type { ImageNetworkOptions } from './mobilenet-v1.ts'
+import { type ImageNetworkOptions, imageNetwork } from './network.ts'
 
 export type ResNetDepth = 50 | 101 | 152
 
@@ -24,7 +24,8 @@ const INNER_RATIO = 0.25
  * image 224×224×3 → 7×7/2 (64) → max pool 3×3/2 → bottlenecks (256, 512, 1024, 2048) → mean → classes
  * ```
  */
-export function resnet({ depth, classes, size, maxWidth = 1 }: ResNetOptions): Network {
+export function resnet(options: ResNetOptions): Network {
+  const { depth, classes } = options
   const g = new GraphBuilder()
   let x = g.clip('image')
   x = g.conv('features.0.0', x, ratioed(64, INNER_RATIO), {
@@ -45,18 +46,8 @@ export function resnet({ depth, classes, size, maxWidth = 1 }: ResNetOptions): N
   })
   g.stage('head')
   x = g.globalPool(`features.${index}`, x)
-  const output = g.linear('classifier.0', x, fixed(classes))
-  return {
-    name: `ResNet-${depth}`,
-    media: 'image',
-    frames: 1,
-    size,
-    maxWidth,
-    classes,
-    nodes: g.nodes,
-    classifier: output,
-    output,
-  }
+  g.linear('classifier.0', x, fixed(classes))
+  return imageNetwork(g, `ResNet-${depth}`, options)
 }
 
 function bottleneck(

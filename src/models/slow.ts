@@ -6,13 +6,9 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, slimmable } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { bottleneckStage, DEPTHS_R50, stem } from './bottleneck3d.ts'
+import { type VideoNetworkOptions, videoNetwork } from './network.ts'
 
-export interface SlowOptions {
-  readonly classes: number
-  /** Frames of the full clip. */
-  readonly frames: number
-  /** Side of the training crop. */
-  readonly size: number
+export interface SlowOptions extends VideoNetworkOptions {
   readonly dropout?: number
 }
 
@@ -32,7 +28,8 @@ export const SLOW_TEMPORAL_KERNELS = [1, 1, 3, 3] as const
  * head  mean → classes
  * ```
  */
-export function slow({ classes, frames, size, dropout = 0.5 }: SlowOptions): Network {
+export function slow(options: SlowOptions): Network {
+  const { classes, size, dropout = 0.5 } = options
   const g = new GraphBuilder()
   let x = stem(g, 'blocks.0', g.clip('clip'), slimmable(64), 1)
   DEPTHS_R50.forEach((blocks, stage) => {
@@ -51,15 +48,5 @@ export function slow({ classes, frames, size, dropout = 0.5 }: SlowOptions): Net
   x = g.dropout('blocks.5.dropout', x, dropout)
   const classifier = g.linear('blocks.5.proj', x, fixed(classes))
   const output = g.globalPool('blocks.5.output_pool', classifier)
-  return {
-    name: 'Slow R50',
-    media: 'video',
-    frames,
-    size,
-    maxWidth: 1,
-    classes,
-    nodes: g.nodes,
-    classifier,
-    output,
-  }
+  return videoNetwork(g, 'Slow R50', options, { classifier, output })
 }

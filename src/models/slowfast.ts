@@ -8,14 +8,10 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, slimmable } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { bottleneckStage, DEPTHS_R50, stem } from './bottleneck3d.ts'
+import { type VideoNetworkOptions, videoNetwork } from './network.ts'
 import { SLOW_TEMPORAL_KERNELS } from './slow.ts'
 
-export interface SlowFastOptions {
-  readonly classes: number
-  /** Frames of the slow pathway's full clip; the fast one has `alpha` times as many. */
-  readonly frames: number
-  /** Side of the training crop. */
-  readonly size: number
+export interface SlowFastOptions extends VideoNetworkOptions {
   /** Frame-rate ratio of the pathways: 8 for 4×16, 4 for 8×8. */
   readonly alpha: number
   /** Temporal kernel of the lateral convolutions: 5 in 4×16, 7 in 8×8. */
@@ -96,17 +92,7 @@ export function slowfast(options: SlowFastOptions): Network {
   x = g.dropout('blocks.6.dropout', x, dropout)
   const classifier = g.linear('blocks.6.proj', x, fixed(classes))
   const output = g.globalPool('blocks.6.output_pool', classifier)
-  return {
-    name: 'SlowFast R50',
-    media: 'video',
-    frames,
-    size,
-    maxWidth: 1,
-    classes,
-    nodes: g.nodes,
-    classifier,
-    output,
-  }
+  return videoNetwork(g, 'SlowFast R50', options, { classifier, output })
 }
 
 /** The lateral connection: fast features, one per slow frame, beside the slow ones. */

@@ -3,7 +3,7 @@ import { MnVideoError } from '../errors.ts'
 import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
-import type { ImageNetworkOptions } from './mobilenet-v1.ts'
+import { type ImageNetworkOptions, imageNetwork } from './network.ts'
 
 export interface WideResNetOptions extends ImageNetworkOptions {
   /** 6n + 4: 28 has four blocks a stage. */
@@ -19,7 +19,7 @@ export interface WideResNetOptions extends ImageNetworkOptions {
  * ```
  */
 export function wideResnet(options: WideResNetOptions): Network {
-  const { depth, widenFactor, classes, size, maxWidth = 1, dropout = 0 } = options
+  const { depth, widenFactor, classes, dropout = 0 } = options
   if (!Number.isInteger(depth) || depth < 10 || (depth - 4) % 6 !== 0) {
     throw new MnVideoError('network', `WideResNet: depth must be 6n + 4 (10, 16, 22, 28, …), not ${depth}.`)
   }
@@ -48,18 +48,8 @@ export function wideResnet(options: WideResNetOptions): Network {
   x = g.batchNorm('bn1', x)
   x = g.activation('relu', x, 'relu')
   x = g.globalPool('pool', x)
-  const output = g.linear('fc', x, fixed(classes))
-  return {
-    name: `WRN-${depth}-${widenFactor}`,
-    media: 'image',
-    frames: 1,
-    size,
-    maxWidth,
-    classes,
-    nodes: g.nodes,
-    classifier: output,
-    output,
-  }
+  g.linear('fc', x, fixed(classes))
+  return imageNetwork(g, `WRN-${depth}-${widenFactor}`, options)
 }
 
 interface Block {

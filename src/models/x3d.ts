@@ -5,13 +5,9 @@
 import { GraphBuilder } from '../network/builder.ts'
 import { fixed, slimmable } from '../network/channels.ts'
 import type { Network, Triple } from '../network/graph.ts'
+import { type VideoNetworkOptions, videoNetwork } from './network.ts'
 
-export interface X3DOptions {
-  readonly classes: number
-  /** Frames of the full clip. */
-  readonly frames: number
-  /** Side of the training crop. */
-  readonly size: number
+export interface X3DOptions extends VideoNetworkOptions {
   /** Depth expansion γ_d: blocks per stage are ceil(γ_d · [1, 2, 5, 3]). */
   readonly depthFactor?: number
   /** Width expansion γ_w: the stem has 12 · γ_w channels. */
@@ -48,7 +44,7 @@ const SQUEEZE_RATIO = 1 / 16
  * ```
  */
 export function x3d(options: X3DOptions): Network {
-  const { classes, frames, size, headFeatures = 2048, dropout = 0.5 } = options
+  const { classes, size, headFeatures = 2048, dropout = 0.5 } = options
   const { depthFactor = 2.2, widthFactor = 2, bottleneckFactor = 2.25 } = options
   const g = new GraphBuilder()
 
@@ -92,17 +88,7 @@ export function x3d(options: X3DOptions): Network {
   const classifier = g.linear('blocks.5.proj', x, fixed(classes))
   const output = g.globalPool('blocks.5.output_pool', classifier)
 
-  return {
-    name: nameOf(options),
-    media: 'video',
-    frames,
-    size,
-    maxWidth: 1,
-    classes,
-    nodes: g.nodes,
-    classifier,
-    output,
-  }
+  return videoNetwork(g, nameOf(options), options, { classifier, output })
 }
 
 interface Block {
