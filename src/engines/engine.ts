@@ -3,8 +3,10 @@
  * this; nothing else in the program knows how a network is computed.
  */
 
+import type { Network } from '../network/graph.ts'
 import type { Shape, SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
+import type { Target } from './loss.ts'
 
 /**
  * A batch of clips (or images: one frame), RGB, row-major [batch, frames, height, width, 3]. Bytes are
@@ -68,10 +70,61 @@ export interface Plan {
   dispose(): void
 }
 
+/** How weights are updated: stochastic gradient descent with momentum. */
+export interface TrainerOptions {
+  readonly momentum: number
+  readonly nesterov: boolean
+  /** Added to the gradient of parameters that decay (dense convolutions and linear weights), times the weight. */
+  readonly weightDecay: number
+  /** Needed when the inputs are bytes. */
+  readonly normalisation?: Normalisation
+}
+
+export interface AccumulateOptions {
+  /** Factor of the gradients; 1 by default. */
+  readonly scale?: number
+  /** Chooses what dropout drops; the same seed drops the same. */
+  readonly dropoutSeed?: number
+}
+
+/** Weights being trained. Whoever opened it disposes it. */
+export interface Trainer {
+  /** The store that was opened, updated in place by `step`. */
+  readonly weights: ParameterStore
+  /**
+   * Runs a sub-network forward (batch norm with the batch's own statistics) and backward, and adds the gradients
+   * to the full-size ones, at the slices in use.
+   *
+   * @returns the loss (mean over the batch) and the logits, [batch, classes]
+   */
+  accumulate(
+    subNetwork: SubNetwork,
+    inputs: Inputs,
+    target: Target,
+    options?: AccumulateOptions,
+  ): Promise<{ readonly loss: number; readonly logits: Float32Array }>
+  /** The gradients accumulated since the last step, at full size, by parameter name. */
+  gradients(): ReadonlyMap<string, Float32Array>
+  /**
+   * One optimiser step; the gradients start from zero afterwards.
+   *
+   * @returns the norm of all gradients together, before clipping to `clipNorm`
+   */
+  step(options: {
+    readonly learningRate: number
+    readonly clipNorm?: number
+  }): Promise<{ readonly gradientNorm: number }>
+  /** Mean and unbiased variance of the batch at every batch norm, for calibration. */
+  statistics(subNetwork: SubNetwork, inputs: Inputs): Promise<BatchNormStatistics>
+  dispose(): void
+}
+
 export interface Engine {
   readonly name: string
   /** For people: versions, backend, threads. */
   readonly description: string
   /** Compiles a sub-network with the weights as they are now. */
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<Plan>
+  /** Starts training weights of a network. */
+  openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<Trainer>
 }

@@ -1,7 +1,7 @@
 /** Checks and prepares the inputs of a run; the same for every engine. */
 import { MnVideoError } from '../errors.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
-import type { FrameBatch, Inputs, Normalisation } from './engine.ts'
+import type { CompileOptions, FrameBatch, Inputs, Normalisation } from './engine.ts'
 
 /**
  * The common batch size of the inputs.
@@ -17,7 +17,7 @@ export function checkInputs(subNetwork: SubNetwork, inputs: Inputs): number {
     if (!given) throw new MnVideoError('engine', `${subNetwork.network.name}: input "${name}" is missing.`)
     const { frames, height, width } = resolved.shape
     batch ??= given.batch
-    const asked = `${batch}×${frames}×${height}×${width}×3`
+    const asked = `${batch || 'BATCH'}×${frames}×${height}×${width}×3`
     const got = `${given.batch}×${given.frames}×${given.height}×${given.width}×3`
     const values = given.batch * given.frames * given.height * given.width * 3
     if (got !== asked || given.data.length !== values || given.batch < 1) {
@@ -28,6 +28,28 @@ export function checkInputs(subNetwork: SubNetwork, inputs: Inputs): number {
     }
   }
   return batch!
+}
+
+/** @throws MnVideoError `engine` when a node to observe is not in the network. */
+export function checkObserved(subNetwork: SubNetwork, observe: readonly string[]): void {
+  const unknown = observe.find((name) => !subNetwork.nodes.some(({ node }) => node.name === name))
+  if (unknown === undefined) return
+  throw new MnVideoError('engine', `${subNetwork.network.name}: there is no node "${unknown}" to observe.`)
+}
+
+/** @throws MnVideoError `engine` when batch-norm statistics are missing or belong to another width. */
+export function checkStatistics(subNetwork: SubNetwork, statistics: CompileOptions['statistics']): void {
+  if (statistics === 'batch') return
+  for (const { node, shape } of subNetwork.nodes) {
+    if (node.kind !== 'batchNorm') continue
+    const found = statistics.get(node.name)
+    if (found?.mean.length === shape.channels && found.variance.length === shape.channels) continue
+    throw new MnVideoError(
+      'engine',
+      `${subNetwork.network.name}: batch norm "${node.name}" needs statistics of ${shape.channels} channels at width ${subNetwork.configuration.width}, ` +
+        `${found ? `not of ${found.mean.length}` : 'but has none'}. Every configuration needs its own.`,
+    )
+  }
 }
 
 /** The values of a batch as floats: normalised when they are bytes. */

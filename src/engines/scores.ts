@@ -22,12 +22,20 @@ export function averagePositions(outputs: Float32Array, batch: number, classes: 
 
 /** The softmax of a vector, in double precision. */
 export function softmax(values: ArrayLike<number>): Float64Array {
-  const exponentials = Float64Array.from(values)
-  const largest = exponentials.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
-  let sum = 0
-  for (let k = 0; k < exponentials.length; k++) {
-    exponentials[k] = Math.exp(exponentials[k]! - largest)
-    sum += exponentials[k]!
-  }
-  return exponentials.map((value) => value / sum)
+  const { shifted, sum } = exponentials(values)
+  return shifted.map((value) => Math.exp(value) / sum)
+}
+
+/** The logarithm of the softmax, which stays finite where the softmax underflows. */
+export function logSoftmax(values: ArrayLike<number>): Float64Array {
+  const { shifted, sum } = exponentials(values)
+  return shifted.map((value) => value - Math.log(sum))
+}
+
+/** The values less the largest, and the sum of their exponentials. */
+function exponentials(values: ArrayLike<number>) {
+  const logits = Float64Array.from(values)
+  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const shifted = logits.map((value) => value - largest)
+  return { shifted, sum: shifted.reduce((sum, value) => sum + Math.exp(value), 0) }
 }

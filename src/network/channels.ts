@@ -58,8 +58,10 @@ export interface ChannelSlice {
 export function slicesAt(parts: readonly Channels[], width: number, maxWidth: number): ChannelSlice[] {
   let start = 0
   return parts.map((part) => {
-    const slice = { start, count: channelsAt(part, width) }
-    start += channelsAt(part, maxWidth)
+    const full = channelsAt(part, maxWidth)
+    // Rounding up can exceed a full count of less than 9.
+    const slice = { start, count: Math.min(full, channelsAt(part, width)) }
+    start += full
     return slice
   })
 }

@@ -62,7 +62,10 @@ describe('the part of a weight that a sub-network uses', () => {
       fc.property(fc.integer({ min: 25, max: network.maxWidth * 100 }), (percent) => {
         const subNetwork = resolve(network, { ...fullConfiguration(network), width: percent / 100 })
         for (const slice of subNetwork.nodes.flatMap(({ parameters }) => parameters)) {
-          expect([slice.name, [...store.gather(slice)]]).toEqual([slice.name, naiveIndices(slice)])
+          const expected = naiveIndices(slice)
+          const wrong = store.gather(slice).findIndex((value, i) => value !== expected[i])
+          expect([slice.name, wrong]).toEqual([slice.name, -1])
+          expect(expected.length).toBe(sizeOf(slice.shape))
         }
       }),
       { seed: 1995, numRuns: 8, examples: [[63], [100]] },
@@ -84,7 +87,10 @@ describe('the part of a weight that a sub-network uses', () => {
     const store = indexed(small)
     for (const slice of resolve(small, fullConfiguration(small)).nodes.flatMap((node) => node.parameters)) {
       expect(slice.shape).toEqual(slice.fullShape)
-      expect(store.gather(slice)).toEqual(store.values.get(slice.name))
+      const whole = store.values.get(slice.name)!
+      expect([slice.name, Buffer.from(store.gather(slice).buffer).equals(Buffer.from(whole.buffer))]).toEqual(
+        [slice.name, true],
+      )
     }
   })
 

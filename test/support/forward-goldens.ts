@@ -80,7 +80,7 @@ export function testForwardGoldens(openEngine: () => Promise<Engine>, cases = fo
   it.each(cases)('$title', { timeout: 30 * 60_000 }, async (forwardCase) => {
     const { golden } = forwardCase
     const network = forwardCase.network()
-    const clip = formulaInput(golden.salt, golden.inputShape)
+    const clip = formulaInput(`${golden.salt}/input`, golden.inputShape)
     const slowFrames = golden.slowFrameIndices
     const configuration = {
       width: golden.width,

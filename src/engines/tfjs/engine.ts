@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
 import { createPlan } from './plan.ts'
+import { createTrainer } from './trainer.ts'
 
 /** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
 export const TFJS_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const
@@ -23,6 +24,12 @@ export interface TfjsEngine extends Engine {
 export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine> {
   // Without this tfjs checks every value for NaN and advertises its other packages on the terminal.
   tf.enableProdMode()
+  if (backend !== undefined && !TFJS_BACKENDS.includes(backend)) {
+    throw new MnVideoError(
+      'engine',
+      `there is no tfjs backend "${backend}". Give one of ${TFJS_BACKENDS.join(', ')}.`,
+    )
+  }
   const skipped: string[] = []
   for (const candidate of backend ? [backend] : TFJS_BACKENDS) {
     try {
@@ -68,18 +75,19 @@ const isMissing = (error: unknown, name: string): boolean =>
   (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && messageOf(error).includes(name)
 
 function createEngine(backend: TfjsBackend, library: string, skipped: readonly string[]): TfjsEngine {
-  // The current backend is global to tfjs; another engine may have changed it while this one waited.
-  const activate = async () => {
-    while (tf.getBackend() !== backend) await tf.setBackend(backend)
-  }
+  // The current backend is global to tfjs, and another engine may have changed it. A backend that has started
+  // becomes the current one before setBackend's first await, so nothing comes between this and what follows.
+  const activate = () => void tf.setBackend(backend)
   return {
     name: 'tfjs',
     backend,
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
-      await activate()
       return createPlan(subNetwork, weights, options, activate)
+    },
+    async openTrainer(network, weights, options) {
+      return createTrainer(network, weights, options, activate)
     },
   }
 }

@@ -65,7 +65,7 @@ function overTimeTaps(
 }
 
 /** Frames `start`, `start + stride`, … of [batch, frames, values]. */
-function everyFrame(x: tf.Tensor3D, start: number, stride: number, count: number): tf.Tensor3D {
+export function everyFrame(x: tf.Tensor3D, start: number, stride: number, count: number): tf.Tensor3D {
   const [batch, frames, values] = x.shape
   if (count === frames && stride === 1) return x
   if (stride > 1) {
@@ -77,36 +77,42 @@ function everyFrame(x: tf.Tensor3D, start: number, stride: number, count: number
   return samples.length === 1 ? samples[0]! : tf.concat(samples, 0)
 }
 
-const spatial = (triple: Triple): [number, number] => [triple[1], triple[2]]
+export const spatial = (triple: Triple): [number, number] => [triple[1], triple[2]]
 
-const padding2D = ([, h, w]: Triple): Pad2D => [
+export const padding2D = ([, h, w]: Triple): Pad2D => [
   [0, 0],
   [h, h],
   [w, w],
   [0, 0],
 ]
 
+/** Mean and variance of each channel. */
+export interface Moments {
+  readonly mean: tf.Tensor1D
+  readonly variance: tf.Tensor1D
+}
+
 /** Normalises each channel: (x − mean) / √(variance + ε) · scale + shift. */
 export function batchNorm(
   x: tf.Tensor5D,
-  statistics: { readonly mean: tf.Tensor1D; readonly variance: tf.Tensor1D },
+  moments: Moments,
   scale: tf.Tensor1D,
   shift: tf.Tensor1D,
   epsilon: number,
 ): tf.Tensor5D {
-  const factor = tf.div(scale, tf.sqrt(tf.add(statistics.variance, epsilon)))
-  const offset = tf.sub(shift, tf.mul(statistics.mean, factor))
+  const factor = tf.div(scale, tf.sqrt(tf.add(moments.variance, epsilon)))
+  const offset = tf.sub(shift, tf.mul(moments.mean, factor))
   return tf.add(tf.mul(x, factor), offset)
 }
 
 /** Mean and biased variance of each channel over batch, frames and positions. */
-export function channelMoments(x: tf.Tensor5D): { mean: tf.Tensor1D; variance: tf.Tensor1D } {
+export function channelMoments(x: tf.Tensor5D): Moments {
   const mean = channelMean(x)
   return { mean, variance: channelMean(tf.square(tf.sub(x, mean))) }
 }
 
 /** Per image first, then over images: sums of many floats lose fewer digits in two steps. */
-function channelMean(x: tf.Tensor5D): tf.Tensor1D {
+export function channelMean(x: tf.Tensor5D): tf.Tensor1D {
   const [batch, frames, height, width, channels] = x.shape
   return tf.mean(tf.mean(tf.reshape(x, [batch * frames, height * width, channels]), 1), 0)
 }
@@ -181,7 +187,7 @@ function average(x: tf.Tensor, shape: [number, number, number], to: number): tf.
 }
 
 /** [to, from]: row i averages the inputs from ⌊i·from/to⌋ to ⌈(i+1)·from/to⌉ (exclusive). */
-function averagingMatrix(to: number, from: number): Float32Array {
+export function averagingMatrix(to: number, from: number): Float32Array {
   const matrix = new Float32Array(to * from)
   for (let row = 0; row < to; row++) {
     const start = Math.floor((row * from) / to)

@@ -1,11 +1,12 @@
 /** Runs a sub-network node by node with tfjs, freeing every value as soon as its last reader has run. */
 import * as tf from '@tensorflow/tfjs-core'
-import { inputsOf, type Node } from '../../network/graph.ts'
+import { inputsOf } from '../../network/graph.ts'
 import type { ResolvedNode, SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { checkInputs, toFloats } from '../inputs.ts'
+import { checkInputs, checkObserved, checkStatistics, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
+import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import * as ops from './ops.ts'
 
 /** Weights and statistics in use, as tensors by parameter name. The plan owns them. */
@@ -17,30 +18,31 @@ type Constants = ReadonlyMap<string, tf.Tensor>
 export function createPlan(
   subNetwork: SubNetwork,
   weights: ParameterStore,
-  { normalisation, statistics }: CompileOptions,
-  activate: () => Promise<void>,
+  options: CompileOptions,
+  activate: () => void,
 ): Plan {
-  const constants = upload(subNetwork, weights, statistics)
-  const { classifier, output, nodes } = subNetwork.network
-  // What comes after the classifier only averages its positions, which `averagePositions` does.
-  const compute = subNetwork.nodes.slice(0, nodes.findIndex((node) => node.name === classifier) + 1)
+  checkStatistics(subNetwork, options.statistics)
+  activate()
+  const constants = upload(subNetwork, weights, options.statistics)
+  const { classifier, classes } = subNetwork.network
 
   return {
     subNetwork,
     async run(inputs: Inputs, { observe = [] }: RunOptions = {}): Promise<RunResult> {
       const batch = checkInputs(subNetwork, inputs)
-      await activate()
-      const wanted = new Set([classifier, ...observe.filter((name) => name !== output)])
-      const kept = forward(compute, batch, wanted, constants, inputs, normalisation, statistics === 'batch')
+      checkObserved(subNetwork, observe)
+      activate()
+      const wanted = new Set([classifier, ...observe])
+      const kept = forward(subNetwork.nodes, batch, wanted, constants, inputs, options)
       try {
         const observed = new Map<string, Observed>()
         for (const [name, tensor] of kept) {
-          const { shape } = compute.find(({ node }) => node.name === name)!
+          const { shape } = subNetwork.nodes.find(({ node }) => node.name === name)!
           observed.set(name, { batch, shape, data: (await tensor.data()) as Float32Array })
         }
         const outputs = observed.get(classifier)!.data
         if (!observe.includes(classifier)) observed.delete(classifier)
-        return { ...averagePositions(outputs, batch, subNetwork.network.classes), observed }
+        return { ...averagePositions(outputs, batch, classes), observed }
       } finally {
         for (const tensor of kept.values()) tensor.dispose()
       }
@@ -77,74 +79,43 @@ function forward(
   wanted: ReadonlySet<string>,
   constants: Constants,
   inputs: Inputs,
-  normalisation: CompileOptions['normalisation'],
-  batchStatistics: boolean,
+  { normalisation, statistics }: CompileOptions,
 ): Map<string, tf.Tensor5D> {
+  const values = new Map<string, tf.Tensor5D>()
+  const environment: Environment = {
+    read: (name) => values.get(name)!,
+    parameter: <T extends tf.Tensor>(name: string) => constants.get(name) as T,
+    moments: ({ name }, x) =>
+      statistics === 'batch'
+        ? ops.channelMoments(x)
+        : {
+            mean: constants.get(`${name}.mean`) as tf.Tensor1D,
+            variance: constants.get(`${name}.variance`) as tf.Tensor1D,
+          },
+    // Neither inference nor statistics drop anything.
+    dropout: (_, x) => tf.clone(x),
+  }
   const readers = new Map<string, number>()
   for (const { node } of nodes) {
     for (const name of inputsOf(node)) readers.set(name, (readers.get(name) ?? 0) + 1)
   }
-  const values = new Map<string, tf.Tensor5D>()
-  const kept = new Map<string, tf.Tensor5D>()
-  for (const resolved of nodes) {
-    const { node, shape } = resolved
-    const value = tf.tidy(() => {
-      if (node.kind !== 'input') return compute(node, resolved, values, constants, batchStatistics)
-      const floats = toFloats(inputs[node.name]!, normalisation)
-      return tf.tensor5d(floats, [batch, shape.frames, shape.height, shape.width, shape.channels])
-    })
-    values.set(node.name, value)
-    if (wanted.has(node.name)) kept.set(node.name, tf.clone(value))
-    for (const name of new Set([...inputsOf(node), node.name])) {
-      const left = (readers.get(name) ?? 0) - inputsOf(node).filter((input) => input === name).length
-      readers.set(name, left)
-      if (left === 0) values.get(name)!.dispose()
+  // The outer tidy frees everything if an operation throws.
+  const kept = tf.tidy(() => {
+    for (const resolved of nodes) {
+      const { node } = resolved
+      const value = tf.tidy(() =>
+        node.kind === 'input'
+          ? inputTensor(toFloats(inputs[node.name]!, normalisation), batch, resolved)
+          : computeNode(node, resolved, environment),
+      )
+      values.set(node.name, value)
+      for (const name of new Set([...inputsOf(node), node.name])) {
+        const left = (readers.get(name) ?? 0) - inputsOf(node).filter((input) => input === name).length
+        readers.set(name, left)
+        if (left === 0 && !wanted.has(name)) values.get(name)!.dispose()
+      }
     }
-  }
-  return kept
-}
-
-function compute(
-  node: Exclude<Node, { kind: 'input' }>,
-  resolved: ResolvedNode,
-  values: ReadonlyMap<string, tf.Tensor5D>,
-  constants: Constants,
-  batchStatistics: boolean,
-): tf.Tensor5D {
-  const read = (name: string) => values.get(name)!
-  const constant = <T extends tf.Tensor>(suffix: string) => constants.get(`${node.name}.${suffix}`) as T
-  switch (node.kind) {
-    case 'conv': {
-      const y = ops.conv(read(node.input), constant('weight'), node)
-      return node.bias ? tf.add(y, constant<tf.Tensor1D>('bias')) : y
-    }
-    case 'channelwiseConv':
-      return ops.channelwiseConv(read(node.input), constant('weight'), node)
-    case 'batchNorm': {
-      const x = read(node.input)
-      const statistics = batchStatistics
-        ? ops.channelMoments(x)
-        : { mean: constant<tf.Tensor1D>('mean'), variance: constant<tf.Tensor1D>('variance') }
-      return ops.batchNorm(x, statistics, constant('weight'), constant('bias'), node.epsilon)
-    }
-    case 'activation':
-      return ops.activate(read(node.input), node.activation)
-    case 'add':
-      return tf.add(read(node.inputs[0]), read(node.inputs[1]))
-    case 'concat':
-      return tf.concat(node.inputs.map(read), 4)
-    case 'gate':
-      return ops.gate(read(node.input), read(node.gate))
-    case 'maxPool':
-      return ops.maxPool(read(node.input), node)
-    case 'globalPool':
-      return ops.globalPool(read(node.input), resolved.kernel!)
-    case 'resample':
-      return ops.adaptiveAveragePool(read(node.input), resolved.shape)
-    case 'dropout':
-      // Neither inference nor statistics drop anything.
-      return tf.clone(read(node.input))
-    case 'linear':
-      return ops.linear(read(node.input), constant('weight'), constant('bias'))
-  }
+    return [...wanted].map((name) => values.get(name)!)
+  })
+  return new Map([...wanted].map((name, i) => [name, kept[i]!]))
 }
