@@ -3,11 +3,14 @@ import type { Command } from 'commander'
 import { ENGINES, type EngineName } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
-import { type Budget, loadModel, type Model } from '../evaluation/model.ts'
+import { loadModel, type Model } from '../evaluation/model.ts'
+import type { Budget } from '../evaluation/options.ts'
 import { formatMacs, type TableEntry } from '../evaluation/query-table.ts'
 import { newestRun } from '../evaluation/run-folder.ts'
+import { shownPath } from '../video/paths.ts'
 import { parseViews } from '../video/sampling.ts'
 import { count, positiveNumber } from './arguments.ts'
+import { EXIT, errorJson, report } from './report.ts'
 import { formatTable } from './table.ts'
 
 interface Options {
@@ -59,7 +62,8 @@ export function addEval(program: Command): void {
     .action(evaluate)
 }
 
-async function evaluate(options: Options): Promise<void> {
+async function evaluate(options: Options, command: Command): Promise<void> {
+  const debug = command.optsWithGlobals<{ debug?: boolean }>().debug === true
   const budget = budgetOf(options)
   const views = options.views === undefined ? undefined : parseViews(options.views)
   if (!options.clip && !options.image) {
@@ -77,15 +81,20 @@ async function evaluate(options: Options): Promise<void> {
     const results: object[] = []
     for (const file of files) {
       try {
-        const result = await classify(model, file, { budget, ...(views && { views }) })
+        const onView = options.json ? undefined : progress(file)
+        const result = await classify(model, file, {
+          budget,
+          ...(views && { views }),
+          ...(onView && { onView }),
+        })
         if (options.json) results.push(asJson(model, result, options.topk))
         else console.log(`\n${describe(model, result, options.topk)}`)
       } catch (error) {
         if (!(error instanceof MnVideoError)) throw error
         // The other files still deserve an answer.
-        process.exitCode = 1
-        if (options.json) results.push({ file, error: error.message })
-        else console.error(`\nmn-video: ${error.message}`)
+        process.exitCode = EXIT.failed
+        if (options.json) results.push({ file, ...errorJson(error) })
+        else report(error, debug)
       }
     }
     if (options.json) console.log(JSON.stringify(results, null, 2))
@@ -112,7 +121,7 @@ function budgetOf({ gflops, mflops, width, frames, size }: Options): Budget {
   return exact
 }
 
-function filesFor(model: Model, { clip, image }: Options): readonly string[] {
+function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {
   const video = model.network.media === 'video'
   const [wanted, other] = video ? [clip, image] : [image, clip]
   if (other) {
@@ -121,7 +130,18 @@ function filesFor(model: Model, { clip, image }: Options): readonly string[] {
       `${model.folder} is ${model.network.name}, which classifies ${video ? 'videos' : 'images'}. Give ${video ? '--clip' : '--image'}, or another --model.`,
     )
   }
+  if (!video && views !== undefined)
+    throw new MnVideoError('usage', '--views is for videos; an image has one view.')
   return wanted!
+}
+
+/** Counts the views of a long evaluation on a terminal, on one line that goes away. */
+function progress(file: string): ((done: number, total: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined
+  return (done, total) => {
+    const text = done === total ? '' : `${shownPath(file)}: view ${done} of ${total}`
+    process.stderr.write(`\r\u001b[K${text}`)
+  }
 }
 
 function heading(model: Model, entry: TableEntry): string {
@@ -129,7 +149,7 @@ function heading(model: Model, entry: TableEntry): string {
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${model.engine.description}`,
-    `chosen  width ${entry.width}, frames ${entry.frames}, size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
+    `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
   ].join('\n')
 }
 
@@ -145,7 +165,7 @@ function describe(model: Model, result: Classification, topk: number): string {
       : seconds
   const rows = result.ranking.slice(0, topk)
   return [
-    result.file,
+    shownPath(result.file),
     cost,
     formatTable([
       ['rank', 'score', 'class'],
@@ -173,8 +193,8 @@ function asJson(model: Model, result: Classification, topk: number): object {
     },
     views: result.views,
     gflops_per_video: result.macs / 1e9,
-    decode_seconds: result.decodeSeconds,
-    compute_seconds: result.computeSeconds,
+    decode_seconds: Number(result.decodeSeconds.toFixed(4)),
+    compute_seconds: Number(result.computeSeconds.toFixed(4)),
     top: result.ranking.slice(0, topk),
   }
 }

@@ -1,20 +1,23 @@
 /** `mn-video init`: a run with fresh weights, to try the program or to measure costs before training. */
 import type { Command } from 'commander'
-import { loadConfig } from '../config/index.ts'
+import { applyOverrides, loadConfig } from '../config/index.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
 import { initialise } from '../network/initialise.ts'
+import { collect } from './arguments.ts'
+import { shellQuoted } from './report.ts'
 
 export function addInit(program: Command): void {
   program
     .command('init')
     .description('make a run with fresh (untrained) weights and a query table by cost alone')
     .argument('<config>', 'a configuration file, or the name of a recipe (x3d, slow, mobilenet_v1, …)')
+    .option('--set <key=value>', 'a configuration key to change; may be repeated', collect)
     .requiredOption('--out <run>', 'the folder to make; new or empty')
     .addHelpText('after', '\nExample:\n  mn-video init configs/x3d.yml --out runs/x3d')
-    .action(async (file: string, { out }: { out: string }) => {
-      const config = await loadConfig(file)
+    .action(async (file: string, { out, set = [] }: { out: string; set?: readonly string[] }) => {
+      const config = applyOverrides(await loadConfig(file), set)
       const network = buildNetwork(config)
       const table = untrainedTable(network, {
         widths: config.width_mult_list,
@@ -31,7 +34,7 @@ export function addInit(program: Command): void {
       console.log(
         [
           `${out}: ${network.name} with fresh weights, ${table.entries.length} configurations from ${cheapest} to ${dearest}. It is untrained.`,
-          `Next: mn-video eval ${input} --model ${out} ${budget}`,
+          `Next: mn-video eval ${input} --model ${shellQuoted(out)} ${budget}`,
         ].join('\n'),
       )
     })

@@ -2,15 +2,12 @@
 /** The `mn-video` program: its commands, and how every failure ends. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { reasonOf } from '../errors.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
-
-/** Exit codes: 0 done, 1 failed, 2 wrong usage. */
-const FAILED = 1
-const WRONG_USAGE = 2
+import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -34,19 +31,17 @@ for (const command of [program, ...program.commands]) command.exitOverride()
 
 // A reader that has seen enough (`| head`) closes the pipe; that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : FAILED)
+  if (error.code === 'EPIPE') process.exit(EXIT.done)
+  console.error(`mn-video: the output cannot be written: ${reasonOf(error)}.`)
+  process.exit(EXIT.failed)
 })
 
 try {
   await program.parseAsync()
 } catch (error) {
-  process.exitCode = report(error)
-}
-
-function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
-  if (program.opts<{ debug?: boolean }>().debug && error instanceof Error) console.error(error.stack)
-  else if (error instanceof MnVideoError) console.error(`mn-video: ${error.message}`)
-  else console.error(`mn-video: ${messageOf(error)}\nThis is a bug. Run again with --debug for its stack.`)
-  return error instanceof MnVideoError && error.code === 'usage' ? WRONG_USAGE : FAILED
+  report(error, program.opts<{ debug?: boolean }>().debug === true)
+  if (process.argv.includes('--json') && !(error instanceof CommanderError)) {
+    console.log(JSON.stringify(errorJson(error), null, 2))
+  }
+  process.exitCode = exitCodeOf(error)
 }

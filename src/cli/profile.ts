@@ -1,18 +1,20 @@
 /** `mn-video profile`: what a network costs, in all, layer by layer, or over a grid of configurations. */
 import type { Command } from 'commander'
-import { type Config, loadConfig } from '../config/index.ts'
+import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
+import { MnVideoError } from '../errors.ts'
 import { configurationsOf, formatMacs } from '../evaluation/query-table.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { MACS_CONVENTION, type Profile, profile } from '../network/profile.ts'
 import { fullConfiguration, resolve, type Shape } from '../network/resolve.ts'
-import { count, positiveNumber } from './arguments.ts'
+import { collect, count, positiveNumber } from './arguments.ts'
 import { formatTable, thousands } from './table.ts'
 
 interface Options extends Partial<Configuration> {
   readonly layers?: true
   readonly json?: true
   readonly grid?: true
+  readonly set?: readonly string[]
 }
 
 export function addProfile(program: Command): void {
@@ -23,15 +25,19 @@ export function addProfile(program: Command): void {
     .option('--width <multiplier>', 'width multiplier (default: 1)', positiveNumber)
     .option('--frames <count>', "frames; SlowFast: of the slow pathway (default: the configuration's)", count)
     .option('--size <pixels>', "side of the square input (default: the configuration's)", count)
+    .option('--set <key=value>', 'a configuration key to change; may be repeated', collect)
     .option('--layers', 'every layer: kernel, stride, channels, output, params, MACs')
     .option('--grid', "every combination of the configuration's widths, frame counts and sizes")
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  mn-video profile configs/x3d.yml --width 0.63 --frames 6 --size 144 --layers',
+      '\nExamples:\n  mn-video profile configs/x3d.yml --width 0.63 --frames 6 --size 144 --layers\n  mn-video profile x3d --set variant=s --grid',
     )
     .action(async (file: string, options: Options) => {
-      const config = await loadConfig(file)
+      if (options.grid && options.layers) {
+        throw new MnVideoError('usage', 'give --grid or --layers, not both.')
+      }
+      const config = applyOverrides(await loadConfig(file), options.set ?? [])
       console.log(options.grid ? describeGrid(config, options) : describeOne(buildNetwork(config), options))
     })
 }

@@ -1,5 +1,6 @@
 /** Checks and prepares the inputs of a run; the same for every engine. */
 import { MnVideoError } from '../errors.ts'
+import { peakActivations } from '../network/profile.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
 import type { CompileOptions, FrameBatch, Inputs, Normalisation } from './engine.ts'
 
@@ -35,6 +36,19 @@ export function checkObserved(subNetwork: SubNetwork, observe: readonly string[]
   const unknown = observe.find((name) => !subNetwork.nodes.some(({ node }) => node.name === name))
   if (unknown === undefined) return
   throw new MnVideoError('engine', `${subNetwork.network.name}: there is no node "${unknown}" to observe.`)
+}
+
+/** @throws MnVideoError `engine` when a run would need more memory than the engine has: some cannot recover from that. */
+export function checkMemory(subNetwork: SubNetwork, batch: number, limit: number): void {
+  const bytes = 4 * batch * peakActivations(subNetwork)
+  if (bytes <= limit) return
+  const { width, frames, size } = subNetwork.configuration
+  const gib = (value: number) => (value / 2 ** 30).toFixed(2)
+  throw new MnVideoError(
+    'engine',
+    `${subNetwork.network.name} at width ${width}, frames ${frames}, size ${size}, batch ${batch} needs about ${gib(bytes)} GiB; ` +
+      `this engine has ${gib(limit)} GiB. Give a smaller size or batch, or fewer frames.`,
+  )
 }
 
 /** @throws MnVideoError `engine` when batch-norm statistics are missing or belong to another width. */

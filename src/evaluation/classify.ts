@@ -1,18 +1,11 @@
 /** Classifies a video or an image at a chosen cost: decode its views, run them, average their scores. */
 import type { Inputs } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
-import type { RunOptions } from '../video/ffmpeg.ts'
-import { parseViews, type Views } from '../video/sampling.ts'
-import type { Budget, Model } from './model.ts'
+import { parseViews } from '../video/sampling.ts'
+import type { Model } from './model.ts'
+import { type ClassifyOptions, checkClassifyOptions, checkPath } from './options.ts'
 import type { TableEntry } from './query-table.ts'
 import { decodeImageView, decodeVideoViews } from './views.ts'
-
-export interface ClassifyOptions extends RunOptions {
-  /** What one clip or image may cost; default: the full configuration. */
-  readonly budget?: Budget
-  /** Views of a video; default: the configuration's (`views`). */
-  readonly views?: Views
-}
 
 export interface Classification {
   readonly file: string
@@ -39,24 +32,31 @@ export interface Classification {
  */
 export async function classify(
   model: Model,
-  file: string,
-  { budget = {}, views, ...options }: ClassifyOptions = {},
+  path: string | URL,
+  options: ClassifyOptions = {},
 ): Promise<Classification> {
+  const file = checkPath(path, 'the file to classify')
+  const { budget = {}, views, deadline, signal, onView } = checkClassifyOptions(options)
   const { network, config } = model
   const entry = model.choose(budget)
   const started = performance.now()
   const inputs: Inputs[] =
     network.media === 'video'
-      ? await decodeVideoViews(file, network, config, entry, views ?? parseViews(config.views), options)
+      ? await decodeVideoViews(file, network, config, entry, views ?? parseViews(config.views), {
+          ...(deadline !== undefined && { deadline }),
+          ...(signal && { signal }),
+        })
       : [await decodeImageView(file, network, config, entry)]
   const decoded = performance.now()
   const scores = new Float32Array(network.classes)
   // One view at a time: memory stays that of one clip, whatever the number of views.
-  for (const view of inputs) {
+  for (const [index, view] of inputs.entries()) {
+    signal?.throwIfAborted()
     const result = await model.run(entry, view)
     result.scores.forEach((score, k) => {
       scores[k]! += score / inputs.length
     })
+    onView?.(index + 1, inputs.length)
   }
   if (!scores.every(Number.isFinite)) {
     throw new MnVideoError(

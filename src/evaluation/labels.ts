@@ -1,6 +1,6 @@
 /** Class names, from a text file with one name a line. */
 import { readFile, stat } from 'node:fs/promises'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, reasonOf } from '../errors.ts'
 
 const MAX_BYTES = 16 * 2 ** 20
 
@@ -16,7 +16,7 @@ export async function readLabels(file: string, classes: number): Promise<readonl
   } catch (error) {
     throw new MnVideoError(
       'config',
-      `${file}: labels cannot be read (${messageOf(error)}). Give a text file with one class name a line.`,
+      `${file}: labels cannot be read: ${reasonOf(error)}. Give a text file with one class name a line.`,
     )
   }
   const names = text

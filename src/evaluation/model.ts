@@ -4,21 +4,15 @@ import type { Config } from '../config/index.ts'
 import type { Engine, Inputs, Plan, RunResult } from '../engines/engine.ts'
 import { type EngineName, openEngine } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
-import type { Configuration, Network } from '../network/graph.ts'
+import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import { readLabels } from './labels.ts'
+import { type Budget, checkBudget, checkPath } from './options.ts'
 import { chooseUnder, type QueryTable, type TableEntry } from './query-table.ts'
 import { type Run, readRun, readStatistics } from './run-folder.ts'
 
 /** Compiled plans that a model keeps; the one unused for longest goes first. */
 const PLANS_KEPT = 8
-
-/** What a call may cost: at most a number of multiply-adds per clip or image, or an exact configuration. */
-export type Budget =
-  | { readonly gflops: number }
-  | { readonly mflops: number }
-  /** Left out: the full width, frames and size. */
-  | Partial<Configuration>
 
 export interface LoadOptions {
   /** Default: the best engine there is. */
@@ -53,7 +47,8 @@ export interface Model {
  *
  * @throws MnVideoError `run`, `config`, `weights` or `engine`, naming what is missing or damaged
  */
-export async function loadModel(folder: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(path: string | URL, options: LoadOptions = {}): Promise<Model> {
+  const folder = checkPath(path, 'the run to load')
   const run = await readRun(folder)
   const { config, network, table } = run
   const file = options.labels ?? config.labels
@@ -78,32 +73,36 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   }
 }
 
-function choose(run: Run, budget: Budget): TableEntry {
-  if ('gflops' in budget) return chooseUnder(run.table, positive('gflops', budget.gflops) * 1e9)
-  if ('mflops' in budget) return chooseUnder(run.table, positive('mflops', budget.mflops) * 1e6)
-  const { network, config, table } = run
-  const configuration = { ...fullConfiguration(network), ...budget }
+function choose(run: Run, asked: Budget): TableEntry {
+  const budget = checkBudget(asked)
+  if ('gflops' in budget || 'mflops' in budget) return chooseUnder(run.table, budget)
+  const { network, config, table, folder } = run
+  const full = fullConfiguration(network)
+  const { width = full.width, frames = full.frames, size = full.size } = budget
+  const configuration = { width, frames, size }
   const listed = table.entries.find((entry) => configurationKey(entry) === configurationKey(configuration))
   if (listed) return listed
   const [narrowest, widest] = config.width_mult_range
-  if (configuration.width < narrowest || configuration.width > widest) {
+  if (width < narrowest || width > widest) {
     throw new MnVideoError(
       'usage',
-      `width ${configuration.width} is outside the range that ${run.folder} is built for. Give --width from ${narrowest} to ${widest}.`,
+      `width ${width} is outside the range that ${folder} is built for. Give a width from ${narrowest} to ${widest}.`,
+    )
+  }
+  if (frames > network.frames) {
+    throw new MnVideoError(
+      'usage',
+      `frames ${frames} is more than a clip of ${folder} has. Give 1 to ${network.frames} frames.`,
     )
   }
   const { macs, params } = resolve(network, configuration)
   return { ...configuration, macs, params }
 }
 
-function positive(name: string, value: number): number {
-  if (value > 0) return value
-  throw new MnVideoError('usage', `--${name} must be a number above 0, not ${value}.`)
-}
-
 /** The most recently used plans, at most `PLANS_KEPT`. */
 function keepPlans(run: Run, engine: Engine) {
   const plans = new Map<string, Promise<Plan>>()
+  let disposed = false
   const { mean, std } = run.config
   const compile = async (entry: TableEntry) =>
     engine.compile(resolve(run.network, entry), run.weights, {
@@ -112,6 +111,8 @@ function keepPlans(run: Run, engine: Engine) {
     })
   return {
     async of(entry: TableEntry): Promise<Plan> {
+      if (disposed)
+        throw new MnVideoError('usage', `the model of ${run.folder} has been disposed. Load it again.`)
       const key = configurationKey(entry)
       const plan = plans.get(key) ?? compile(entry)
       plans.delete(key)
@@ -120,18 +121,22 @@ function keepPlans(run: Run, engine: Engine) {
       for (const [oldest, unused] of plans) {
         if (plans.size <= PLANS_KEPT) break
         plans.delete(oldest)
-        void unused.then((plan) => plan.dispose())
+        release(unused)
       }
       return plan
     },
     dispose() {
-      for (const plan of plans.values()) {
-        plan.then(
-          (compiled) => compiled.dispose(),
-          () => {},
-        )
-      }
+      disposed = true
+      for (const plan of plans.values()) release(plan)
       plans.clear()
     },
   }
+}
+
+/** A plan that never came to be has nothing to free. */
+function release(plan: Promise<Plan>): void {
+  plan.then(
+    (compiled) => compiled.dispose(),
+    () => {},
+  )
 }

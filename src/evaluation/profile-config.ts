@@ -1,5 +1,6 @@
 /** The cost of a configuration file's network, for callers that have no graph in hand. */
 import { type Config, loadConfig } from '../config/index.ts'
+import { MnVideoError } from '../errors.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration } from '../network/graph.ts'
 import { type Profile, profile } from '../network/profile.ts'
@@ -17,5 +18,9 @@ export async function profileConfig(
   at: Partial<Configuration> = {},
 ): Promise<Profile> {
   const network = buildNetwork(typeof config === 'string' ? await loadConfig(config) : config)
-  return profile(resolve(network, { ...fullConfiguration(network), ...at }))
+  const { width, frames, size, ...unknown } = { ...fullConfiguration(network), ...at }
+  const [name] = Object.keys(unknown)
+  if (name !== undefined)
+    throw new MnVideoError('usage', `profile takes width, frames and size, not "${name}".`)
+  return profile(resolve(network, { width, frames, size }))
 }

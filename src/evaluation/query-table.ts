@@ -30,7 +30,7 @@ const tableSchema = z.strictObject({
   /** False for fresh weights: then entries differ in cost alone. */
   trained: z.boolean(),
   /** From the cheapest to the dearest. */
-  entries: z.array(entrySchema).min(1).max(100_000),
+  entries: z.array(entrySchema).min(1, 'has no configuration').max(100_000, 'has too many configurations'),
 })
 
 export type QueryTable = Readonly<z.infer<typeof tableSchema>>
@@ -67,10 +67,14 @@ export function configurationsOf(lists: {
 /**
  * The best configuration under a budget: the most accurate one or, while accuracies are unknown, the dearest.
  *
- * @param macs multiply-adds that one clip or image may cost
+ * @param asked what one clip or image may cost, in 1e9 or 1e6 multiply-adds
  * @throws MnVideoError `budget` when even the cheapest costs more, naming it
  */
-export function chooseUnder(table: QueryTable, macs: number): TableEntry {
+export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
+  const [unit, value] =
+    'gflops' in asked ? (['gflops', asked.gflops] as const) : (['mflops', asked.mflops] as const)
+  // A budget computed from a cost buys it, whatever the division lost.
+  const macs = value * UNITS[unit] * (1 + 1e-12)
   const affordable = table.entries.filter((entry) => entry.macs <= macs)
   const best = affordable.reduce<TableEntry | undefined>(
     (best, entry) => (best === undefined || isBetter(entry, best) ? entry : best),
@@ -78,12 +82,18 @@ export function chooseUnder(table: QueryTable, macs: number): TableEntry {
   )
   if (best) return best
   const cheapest = table.entries.reduce((a, b) => (b.macs < a.macs ? b : a))
+  const enough = Math.ceil((cheapest.macs / UNITS[unit]) * 1000) / 1000
   throw new MnVideoError(
     'budget',
-    `nothing fits a budget of ${formatMacs(macs)}: the cheapest configuration of ${table.network} costs ${formatMacs(cheapest.macs)} ` +
-      `(width ${cheapest.width}, frames ${cheapest.frames}, size ${cheapest.size}).\nGive at least ${roundUp(cheapest.macs)}.`,
+    `nothing fits ${unit} ${value}: the cheapest configuration of ${table.network} costs ${cheapest.macs / UNITS[unit]} ` +
+      `(width ${cheapest.width}, frames ${cheapest.frames}, size ${cheapest.size}).\nGive at least ${unit} ${enough}.`,
   )
 }
+
+/** The most that one clip or image may cost, in the literature's units. */
+export type CostBudget = { readonly gflops: number } | { readonly mflops: number }
+
+const UNITS = { gflops: 1e9, mflops: 1e6 } as const
 
 /** Higher accuracy; at equal (or unknown) accuracy the dearer one while untrained, the cheaper one after. */
 function isBetter(a: TableEntry, b: TableEntry): boolean {
@@ -117,9 +127,3 @@ export function formatMacs(macs: number): string {
 }
 
 const digits = (value: number): string => value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(value))))
-
-/** A budget of three digits that surely suffices. */
-function roundUp(macs: number): string {
-  const [unit, flag] = macs >= 1e9 ? [1e9, '--gflops'] : [1e6, '--mflops']
-  return `${flag} ${(Math.ceil((macs / unit) * 1000) / 1000).toString()}`
-}

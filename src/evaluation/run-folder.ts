@@ -12,7 +12,7 @@ import {
   writeSafetensors,
 } from '../checkpoints/safetensors.ts'
 import { type Config, formatConfig, parseConfig } from '../config/index.ts'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { resolve } from '../network/resolve.ts'
@@ -49,9 +49,10 @@ export async function writeRun(
   folder: string,
   { config, weights, table }: Pick<Run, 'config' | 'weights' | 'table'>,
 ): Promise<void> {
+  if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
   const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
-    throw new MnVideoError('run', `${folder}: cannot be used as a run folder (${messageOf(error)}).`)
+    throw new MnVideoError('run', `${folder}: cannot be made a run folder: ${reasonOf(error)}.`)
   })
   if (existing.length > 0) {
     throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
@@ -62,7 +63,7 @@ export async function writeRun(
     await writeWeights(join(folder, WEIGHTS), buildNetwork(config), weights)
     await writeAtomically(join(folder, TABLE), [Buffer.from(formatTable(table))])
   } catch (error) {
-    throw new MnVideoError('run', `${folder}: cannot be written (${messageOf(error)}).`, { cause: error })
+    throw new MnVideoError('run', `${folder}: cannot be written: ${reasonOf(error)}.`, { cause: error })
   }
 }
 
@@ -76,15 +77,29 @@ export async function readRun(folder: string): Promise<Run> {
   const network = buildNetwork(config)
   const tableFile = join(folder, TABLE)
   const table = parseQueryTable(await readText(folder, TABLE), tableFile)
-  for (const entry of table.entries) {
-    if (entry.width > network.maxWidth) {
-      throw new MnVideoError(
-        'run',
-        `${tableFile}: width ${entry.width} is more than ${network.name} has (${network.maxWidth}).`,
+  checkTable(table, network, tableFile)
+  return { folder, config, network, weights: await readWeights(join(folder, WEIGHTS), network), table }
+}
+
+/** A table is believed in its accuracies; what a configuration costs is counted again. */
+function checkTable(table: QueryTable, network: Network, file: string): void {
+  const fail = (what: string) =>
+    new MnVideoError(
+      'run',
+      `${file}: ${what}. The table belongs to another run; copy or create this one again.`,
+    )
+  if (table.network !== network.name)
+    throw fail(`is of ${table.network}, the run's network is ${network.name}`)
+  for (const { width, frames, size, macs, params } of table.entries) {
+    const what = `width ${width}, frames ${frames}, size ${size}`
+    if (width > network.maxWidth) throw fail(`${what}: ${network.name} is at most ${network.maxWidth} wide`)
+    const counted = resolve(network, { width, frames, size })
+    if (counted.macs !== macs || counted.params !== params) {
+      throw fail(
+        `${what}: says ${macs} MACs and ${params} parameters, but it has ${counted.macs} and ${counted.params}`,
       )
     }
   }
-  return { folder, config, network, weights: await readWeights(join(folder, WEIGHTS), network), table }
 }
 
 /**
@@ -99,7 +114,7 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
     throw new MnVideoError(
       'run',
       `${run.folder}: width ${entry.width}, frames ${entry.frames}, size ${entry.size} has no batch-norm statistics of its own, and without them it only guesses.\n` +
-        'Choose a configuration of the query table, or calibrate this one with `mn-video test`.',
+        'Choose a configuration of the query table that has some.',
     )
   }
   const file = join(run.folder, entry.statistics)
@@ -108,7 +123,7 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
     [...initialStatistics(subNetwork)].map(([name, { mean }]) => {
       const read = (suffix: string) => {
         const tensor = tensors.get(`${name}.${suffix}`)
-        if (tensor?.data.length === mean.length) return toFloat32(tensor, file)
+        if (tensor?.data.length === mean.length) return finite(toFloat32(tensor, file), name, file)
         throw new MnVideoError(
           'weights',
           `${file}: "${name}.${suffix}" must have ${mean.length} values. Calibrate the run again.`,
@@ -142,14 +157,14 @@ async function readText(folder: string, name: string): Promise<string> {
   const file = join(folder, name)
   try {
     if ((await stat(file)).size > MAX_TEXT_BYTES) throw new Error('too large')
-    return await readFile(file, 'utf8')
+    return (await readFile(file, 'utf8')).replace(/^\uFEFF/, '')
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const missing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
     throw new MnVideoError(
       'run',
       missing
-        ? `${folder}: is not a run (no ${name}). Give a folder that \`mn-video init\` or \`train\` made.`
-        : `${file}: cannot be read (${messageOf(error)}).`,
+        ? `${folder}: is not a run (no ${name}). Give a folder that \`mn-video init\` made.`
+        : `${file}: cannot be read: ${reasonOf(error)}.`,
     )
   }
 }
@@ -170,12 +185,23 @@ async function writeWeights(path: string, network: Network, weights: ParameterSt
 
 async function readWeights(path: string, network: Network): Promise<ParameterStore> {
   const { tensors } = await readSafetensors(path)
-  const values = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor, path)]))
+  const values = new Map(
+    [...tensors].map(([name, tensor]) => [name, finite(toFloat32(tensor, path), name, path)]),
+  )
   try {
     return new ParameterStore(network, values)
   } catch (error) {
     throw new MnVideoError('weights', `${path}: ${messageOf(error)}`)
   }
+}
+
+/** A network with one value that is no number answers nonsense, so none is taken. */
+function finite(values: Float32Array, name: string, path: string): Float32Array {
+  if (values.every(Number.isFinite)) return values
+  throw new MnVideoError(
+    'weights',
+    `${path}: "${name}" has values that are not numbers. The file is damaged; copy or create it again.`,
+  )
 }
 
 /** JSON with one entry a line: readable, and small in diffs. */

@@ -1,8 +1,12 @@
 /** Fresh weights for a network, from a seed. */
+import { MnVideoError } from '../errors.ts'
 import type { Network } from './graph.ts'
 import { sizeOf } from './parameters.ts'
 import { createRandom, type Random } from './random.ts'
 import { type Parameter, ParameterStore, parametersOf } from './store.ts'
+
+/** 4 GiB of weights. */
+const MAX_PARAMETERS = 2 ** 30
 
 /** Standard deviation of the classifier's weights (PySlowFast's FC_INIT_STD, MutualNet's linear layers). */
 const LINEAR_DEVIATION = 0.01
@@ -13,9 +17,17 @@ const LINEAR_DEVIATION = 0.01
  */
 export function initialise(network: Network, seed: number): ParameterStore {
   const random = createRandom(seed)
+  const parameters = parametersOf(network)
+  const total = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+  if (total > MAX_PARAMETERS) {
+    throw new MnVideoError(
+      'network',
+      `${network.name}: would have ${total} parameters, more than ${MAX_PARAMETERS}. Give fewer classes or smaller factors.`,
+    )
+  }
   return new ParameterStore(
     network,
-    new Map(parametersOf(network).map((parameter) => [parameter.name, fill(parameter, random)])),
+    new Map(parameters.map((parameter) => [parameter.name, fill(parameter, random)])),
   )
 }
 

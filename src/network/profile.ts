@@ -1,5 +1,5 @@
 /** What a sub-network costs, layer by layer: arithmetic on the graph, no tensors. */
-import type { Configuration, NodeKind, Triple } from './graph.ts'
+import { type Configuration, inputsOf, type NodeKind, type Triple } from './graph.ts'
 import { sizeOf } from './parameters.ts'
 import { isKind, type Shape, type SubNetwork } from './resolve.ts'
 
@@ -69,4 +69,26 @@ export function profile(subNetwork: SubNetwork): Profile {
     stages,
     layers,
   }
+}
+
+/**
+ * The most values that are alive at once when nodes run one by one and each output is freed after its last
+ * reader, for one sample; with room for the largest intermediate of a node (a copy of its input or output).
+ */
+export function peakActivations({ nodes }: SubNetwork): number {
+  const sizes = new Map(
+    nodes.map(({ node, shape }) => [node.name, shape.frames * shape.height * shape.width * shape.channels]),
+  )
+  const lastReader = new Map<string, string>()
+  for (const { node } of nodes) for (const name of inputsOf(node)) lastReader.set(name, node.name)
+  let live = 0
+  let peak = 0
+  for (const { node } of nodes) {
+    const inputs = inputsOf(node)
+    const own = sizes.get(node.name)!
+    live += own
+    peak = Math.max(peak, live + Math.max(own, ...inputs.map((name) => sizes.get(name)!)))
+    for (const name of new Set(inputs)) if (lastReader.get(name) === node.name) live -= sizes.get(name)!
+  }
+  return peak
 }

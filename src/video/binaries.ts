@@ -80,9 +80,11 @@ async function namedBy(variable: string): Promise<string | undefined> {
   const path = process.env[variable]
   if (!path) return undefined
   if (await isExecutable(path)) return path
+  const onPath = path.includes('/') ? undefined : await onPathNamed(path)
+  if (onPath) return onPath
   throw new MnVideoError(
     'missing',
-    `${variable}: ${path} is not a program that can be run. Set it right or unset it.`,
+    `${variable}: ${path} is not a program that can be run. Set it to a program's path or unset it.`,
   )
 }
 

@@ -81,13 +81,23 @@ describe('mn-video eval', () => {
     expect(stderr).not.toMatch(/ at .*:\d+:\d+/)
   })
 
+  it('writes failures as JSON where JSON was asked for', async () => {
+    const bad = await mnVideo(['eval', '--clip', 'missing.mp4', '--json'], { cwd: folder })
+    expect(JSON.parse(bad.stdout)).toEqual([
+      { file: 'missing.mp4', error: 'missing.mp4: no such file.', code: 'media' },
+    ])
+    const worse = await mnVideo(['eval', '--clip', 'a.mp4', '--model', 'nowhere', '--json'], { cwd: folder })
+    expect(JSON.parse(worse.stdout)).toMatchObject({ code: 'run' })
+    expect([bad.code, worse.code]).toEqual([1, 1])
+  })
+
   it('names the cheapest configuration when the budget is below it', async () => {
     const { code, stderr } = await mnVideo(['eval', '--clip=-dash.mp4', '--gflops', '0.0001'], {
       cwd: folder,
     })
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /^mn-video: nothing fits a budget of 100000 FLOPs: the cheapest configuration of X3D costs .*\nGive at least --mflops/,
+      /^mn-video: nothing fits gflops 0\.0001: the cheapest configuration of X3D costs .*\nGive at least gflops/,
     )
   })
 
@@ -108,6 +118,9 @@ describe('mn-video eval', () => {
     [['eval', '--clip', 'a.mp4', '--views', '10x2'], '10x2'],
     [['eval', '--image', 'picture.jpg'], 'classifies videos. Give --clip'],
     [['eval', '--clip', 'a.mp4', '--engine', 'abacus'], 'there is no engine "abacus"'],
+    [['eval', '--image', 'picture.jpg', '--model', 'mobile', '--views', '2x1'], '--views is for videos'],
+    [['profile', 'x3d', '--width', '5'], 'width 5 is not possible'],
+    [['profile', 'x3d', '--grid', '--layers'], 'give --grid or --layers'],
     [['evla'], "unknown command 'evla'"],
     [['profile', 'x3d', '--widht', '1'], "unknown option '--widht'"],
   ])('says what is wrong with %j and exits with 2', async (args, message) => {
@@ -180,7 +193,24 @@ describe('mn-video profile', () => {
     },
   )
 
-  it('names the layer that does not fit a size', async () => {
+  it('changes keys of the configuration for one command', async () => {
+    const { stdout } = await mnVideo([
+      'profile',
+      'x3d',
+      '--set',
+      'variant=s',
+      '--set',
+      'num_classes=10',
+      '--json',
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({
+      network: 'X3D-S',
+      configuration: { frames: 13, size: 160 },
+      params: 2_995_164,
+    })
+  })
+
+  it('refuses a frame count of zero', async () => {
     const { code, stderr } = await mnVideo(['profile', 'x3d', '--frames', '0'])
     expect({ code, stderr }).toEqual({
       code: 2,

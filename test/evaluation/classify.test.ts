@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { classify } from '../../src/evaluation/classify.ts'
 import { loadModel } from '../../src/evaluation/model.ts'
+import type { ClassifyOptions } from '../../src/evaluation/options.ts'
 import { decodeVideoViews, toInputs } from '../../src/evaluation/views.ts'
 import { slowfast } from '../../src/models/slowfast.ts'
 import { renderClip } from '../support/render.ts'
@@ -97,14 +99,62 @@ describe('classifying a clip', () => {
 
   it('refuses widths outside the range that the model is built for', async () => {
     const model = await loadModel(runs.x3d)
-    expect(() => model.choose({ width: 0.3 })).toThrow('Give --width from 0.63 to 1')
+    expect(() => model.choose({ width: 0.3 })).toThrow('Give a width from 0.63 to 1')
     model.dispose()
+  })
+
+  it('takes file URLs, and tells after each view', async () => {
+    const model = await loadModel(pathToFileURL(runs.x3d))
+    const told: string[] = []
+    const onView = (done: number, total: number) => told.push(`${done}/${total}`)
+    await classify(model, pathToFileURL(clip), { views: { temporal: 2 }, onView })
+    expect(told).toEqual(['1/2', '2/2'])
+    model.dispose()
+  })
+
+  it.each([
+    [{ budget: { glops: 1 } }, 'budget'],
+    [{ budget: { gflops: Number.NaN } }, 'budget'],
+    [{ budget: 0.3 }, 'budget'],
+    [{ budget: { mflops: '1' } }, 'budget'],
+    [{ views: { temporal: 1, spatial: 2 } }, 'options of classify'],
+    [{ views: '1x1' }, 'options of classify'],
+    [{ vews: { temporal: 2 } }, 'options of classify'],
+  ])('refuses %j rather than guess', async (options, what) => {
+    const model = await loadModel(runs.x3d)
+    await expect(classify(model, clip, options as ClassifyOptions)).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining(what),
+    })
+    model.dispose()
+  })
+
+  it('refuses more frames than a clip of the run has', async () => {
+    const model = await loadModel(runs.x3d)
+    expect(() => model.choose({ frames: 5 })).toThrow('frames 5 is more than a clip of')
+    model.dispose()
+  })
+
+  it('refuses an input that the wasm backend cannot hold, before it starts', async () => {
+    const model = await loadModel(runs.x3d)
+    await expect(classify(model, clip, { budget: { size: 4000 } })).rejects.toThrow(
+      /needs about [\d.]+ GiB; this engine has 2\.50 GiB/,
+    )
+    model.dispose()
+  })
+
+  it('cannot go on once the model is disposed', async () => {
+    const model = await loadModel(runs.x3d)
+    model.dispose()
+    await expect(classify(model, clip)).rejects.toThrow('has been disposed. Load it again.')
   })
 
   it('runs configurations beside each other, and more of them than plans are kept', async () => {
     const model = await loadModel(runs.x3d)
     const results = await Promise.all(
-      model.table.entries.slice(0, 12).map((entry) => classify(model, clip, { budget: entry })),
+      model.table.entries
+        .slice(0, 12)
+        .map(({ width, frames, size }) => classify(model, clip, { budget: { width, frames, size } })),
     )
     for (const { scores } of results) expect(sum(scores)).toBeCloseTo(1, 5)
     model.dispose()

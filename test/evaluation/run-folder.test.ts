@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { newestRun, readRun, readStatistics } from '../../src/evaluation/run-folder.ts'
+import { newestRun, readRun, readStatistics, writeRun } from '../../src/evaluation/run-folder.ts'
 import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()
@@ -71,6 +71,26 @@ describe('run folder', () => {
     await expect(readRun(path)).rejects.toThrow(
       /parameter "blocks\.0\.conv\.conv_t\.weight" needs .* but it is missing/,
     )
+  })
+
+  it('counts the costs of the table again, and refuses one that says otherwise', async () => {
+    const path = join(folder, 'costs')
+    const { table } = await makeRun(path, SMALL_X3D)
+    const cheaper = { ...table, entries: table.entries.map((entry) => ({ ...entry, macs: 5 })) }
+    await writeFile(join(path, 'query-table.json'), JSON.stringify(cheaper))
+    await expect(readRun(path)).rejects.toThrow(
+      /query-table\.json: width .* says 5 MACs .*The table belongs to another run/,
+    )
+    await writeFile(join(path, 'query-table.json'), JSON.stringify({ ...table, network: 'Slow R50' }))
+    await expect(readRun(path)).rejects.toThrow("is of Slow R50, the run's network is X3D")
+  })
+
+  it('refuses weights that are not numbers, naming the parameter', async () => {
+    const path = join(folder, 'nan')
+    const { config, table, weights } = await makeRun(join(folder, 'numbers'), SMALL_X3D)
+    weights.values.get('blocks.5.proj.weight')![7] = Number.NaN
+    await writeRun(path, { config, table, weights })
+    await expect(readRun(path)).rejects.toThrow('"blocks.5.proj.weight" has values that are not numbers')
   })
 
   it('refuses a trained configuration without statistics of its own', async () => {

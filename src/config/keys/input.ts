@@ -19,7 +19,7 @@ export const input = {
   }),
   dataset_dir: key({ kind: text, default: '', doc: 'Where the data set lies.' }),
   num_classes: key({
-    kind: count,
+    kind: integer({ min: 1, max: 1_000_000 }),
     default: (known: Known) => classesOf(known),
     follows: 'the data set',
     doc: 'Classes.',

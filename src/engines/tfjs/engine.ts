@@ -71,6 +71,16 @@ const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   },
 }
 
+/**
+ * Bytes for activations. WebAssembly addresses 4 GiB, and aborts for good when it runs out; the rest is left to
+ * weights and to what freed blocks of other sizes leave unusable.
+ */
+const MEMORY_LIMITS: Record<TfjsBackend, number> = {
+  tensorflow: Number.POSITIVE_INFINITY,
+  wasm: 2.5 * 2 ** 30,
+  cpu: Number.POSITIVE_INFINITY,
+}
+
 const isMissing = (error: unknown, name: string): boolean =>
   (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && messageOf(error).includes(name)
 
@@ -84,7 +94,7 @@ function createEngine(backend: TfjsBackend, library: string, skipped: readonly s
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
-      return createPlan(subNetwork, weights, options, activate)
+      return createPlan(subNetwork, weights, options, activate, MEMORY_LIMITS[backend])
     },
     async openTrainer(network, weights, options) {
       return createTrainer(network, weights, options, activate)

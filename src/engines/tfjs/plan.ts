@@ -4,7 +4,7 @@ import { inputsOf } from '../../network/graph.ts'
 import type { ResolvedNode, SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { checkInputs, checkObserved, checkStatistics, toFloats } from '../inputs.ts'
+import { checkInputs, checkMemory, checkObserved, checkStatistics, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import * as ops from './ops.ts'
@@ -14,12 +14,14 @@ type Constants = ReadonlyMap<string, tf.Tensor>
 
 /**
  * @param activate makes the engine's backend tfjs's current one; called before every synchronous stretch
+ * @param memoryLimit bytes that the backend can hold for activations
  */
 export function createPlan(
   subNetwork: SubNetwork,
   weights: ParameterStore,
   options: CompileOptions,
   activate: () => void,
+  memoryLimit: number,
 ): Plan {
   checkStatistics(subNetwork, options.statistics)
   activate()
@@ -31,6 +33,7 @@ export function createPlan(
     async run(inputs: Inputs, { observe = [] }: RunOptions = {}): Promise<RunResult> {
       const batch = checkInputs(subNetwork, inputs)
       checkObserved(subNetwork, observe)
+      checkMemory(subNetwork, batch, memoryLimit)
       activate()
       const wanted = new Set([classifier, ...observe])
       const kept = forward(subNetwork.nodes, batch, wanted, constants, inputs, options)

@@ -1,0 +1,30 @@
+/** How a failure is told: one to three lines on standard error, and the exit code. */
+import { CommanderError } from 'commander'
+import { MnVideoError, messageOf } from '../errors.ts'
+
+/** Done, failed, or used wrongly: an unknown option, or a value that can never be. */
+export const EXIT = { done: 0, failed: 1, wrongUsage: 2 } as const
+
+/** Prints what went wrong; with `debug` also where. */
+export function report(error: unknown, debug: boolean): void {
+  // Commander has printed its own.
+  if (error instanceof CommanderError) return
+  if (debug && error instanceof Error) console.error(error.stack)
+  else if (error instanceof MnVideoError) console.error(`mn-video: ${error.message}`)
+  else console.error(`mn-video: ${messageOf(error)}\nThis is a bug. Run again with --debug for its stack.`)
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUsage
+  const wrong = error instanceof MnVideoError && (error.code === 'usage' || error.code === 'network')
+  return wrong ? EXIT.wrongUsage : EXIT.failed
+}
+
+/** The same for a script that reads JSON. */
+export function errorJson(error: unknown): { error: string; code: string } {
+  return { error: messageOf(error), code: error instanceof MnVideoError ? error.code : 'bug' }
+}
+
+/** A name as a shell takes it. */
+export const shellQuoted = (name: string): string =>
+  /^[\w@%+=:,./-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`
