@@ -62,7 +62,7 @@ const recipes = {
   mobilenet_v2: {
     model: 'mobilenet_v2',
     width_mult_range: [0.7, 1],
-    width_mult_list: [0.7, 0.9, 1],
+    width_mult_list: [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1],
     lr: 0.5,
     batch_size: 1024,
   },
