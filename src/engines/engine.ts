@@ -3,6 +3,7 @@
  * this; nothing else in the program knows how a network is computed.
  */
 
+import type { Network } from '../network/graph.ts'
 import type { Shape, SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 
@@ -68,10 +69,66 @@ export interface Plan {
   dispose(): void
 }
 
+/** What the outputs should be, per sample. */
+export type Target =
+  /** Class indices: cross entropy, with `labelSmoothing` of the mass spread over all classes (0 by default). */
+  | { readonly labels: Int32Array; readonly labelSmoothing?: number }
+  /** [batch, classes]: the Kullback–Leibler divergence KL(p ‖ q), summed over classes. */
+  | { readonly probabilities: Float32Array }
+
+export interface TrainerOptions {
+  readonly momentum: number
+  readonly nesterov: boolean
+  /** Applied to dense convolution and linear weights only (`Parameter.decay`). */
+  readonly weightDecay: number
+  /** Needed when the inputs are bytes. */
+  readonly normalisation?: Normalisation
+}
+
+export interface AccumulateOptions {
+  /** A whole number that the dropped values follow from; without it nothing is dropped. */
+  readonly dropoutSeed?: number
+  /** Multiplies the gradients, not the loss: 1 by default. */
+  readonly scale?: number
+}
+
+/**
+ * Trains one set of full-size weights through its sub-networks. Gradients of several sub-networks and batches
+ * add up until `step`. Calls queue; whoever opened it disposes it.
+ */
+export interface Trainer {
+  /**
+   * Forward with the batch's own statistics, loss (mean over the batch) and backward; gradients are added at the
+   * sub-network's slices. `logits` are [batch, classes], as in `RunResult`.
+   */
+  accumulate(
+    subNetwork: SubNetwork,
+    inputs: Inputs,
+    target: Target,
+    options?: AccumulateOptions,
+  ): Promise<{ readonly loss: number; readonly logits: Float32Array }>
+  /** Gradients so far by parameter name, at full size; valid until the next call. */
+  gradients(): ReadonlyMap<string, Float32Array>
+  /**
+   * One step of SGD: changes the weights in place, says so (`touch`) and zeroes the gradients. With `clipNorm`
+   * the gradients are scaled down to that norm if theirs, which is returned, is larger.
+   */
+  step(options: { readonly learningRate: number; readonly clipNorm?: number }): Promise<{
+    readonly gradientNorm: number
+  }>
+  /** Velocities of the optimiser by parameter name, at full size, to be saved with the weights and restored. */
+  velocities(): ReadonlyMap<string, Float32Array>
+  /** Mean and UNBIASED variance of each batch-norm node over one batch, for calibration. */
+  statistics(subNetwork: SubNetwork, inputs: Inputs): Promise<BatchNormStatistics>
+  dispose(): void
+}
+
 export interface Engine {
   readonly name: string
   /** For people: versions, backend, threads. */
   readonly description: string
   /** Compiles a sub-network with the weights as they are now. */
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<Plan>
+  /** Absent where the engine cannot train. */
+  openTrainer?(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<Trainer>
 }

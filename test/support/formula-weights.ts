@@ -51,11 +51,11 @@ export function formulaStatistics(network: Network, salt: string): BatchNormStat
 }
 
 /** An input of the goldens, from PyTorch's [N, C, T, H, W] (or [N, C, H, W]) to our layout. */
-export function formulaInput(salt: string, shape: readonly number[]): FrameBatch {
+export function formulaInput(salt: string, shape: readonly number[], name = 'input'): FrameBatch {
   const [batch, channels, frames, height, width] = (
     shape.length === 4 ? [shape[0], shape[1], 1, shape[2], shape[3]] : shape
   ) as [number, number, number, number, number]
-  const value = hashed(`${salt}/input`)
+  const value = hashed(`${salt}/${name}`)
   const data = new Float32Array(batch * frames * height * width * channels)
   const positions = frames * height * width
   for (let n = 0; n < batch; n++) {

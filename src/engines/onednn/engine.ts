@@ -4,12 +4,14 @@
  */
 import { availableParallelism } from 'node:os'
 import { MnVideoError, messageOf } from '../../errors.ts'
+import type { Network } from '../../network/graph.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
-import type { CompileOptions, Engine } from '../engine.ts'
+import type { CompileOptions, Engine, TrainerOptions } from '../engine.ts'
 import { type Addon, loadAddon, type NativeMemory } from './addon.ts'
 import { CompiledPlan } from './plan.ts'
 import type { BuiltProgram } from './program.ts'
+import { OnednnTrainer } from './trainer.ts'
 
 export interface OnednnOptions {
   /** Threads of a run; all processors by default. */
@@ -34,6 +36,7 @@ export interface OnednnEngine extends Engine {
   /** Bytes in use outside the JS heap. */
   memory(): { readonly arena: number; readonly weights: number; readonly plans: number }
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<CompiledPlan>
+  openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<OnednnTrainer>
 }
 
 /** What plans and trainers share: the add-on, the arena, the queue. */
@@ -84,6 +87,9 @@ export async function openOnednnEngine(options: OnednnOptions = {}): Promise<One
         compileOptions,
         () => new CompiledPlan(workshop, subNetwork, weights, compileOptions),
       )
+    },
+    async openTrainer(network, weights, trainerOptions) {
+      return new OnednnTrainer(workshop, network, weights, trainerOptions)
     },
   }
 }
