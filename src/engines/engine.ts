@@ -8,6 +8,8 @@ import type { Shape, SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import type { Target } from './loss.ts'
 
+export type { Target } from './loss.ts'
+
 /**
  * A batch of clips (or images: one frame), RGB, row-major [batch, frames, height, width, 3]. Bytes are
  * 0–255 and are normalised by the plan; floats are taken as they are.
@@ -81,16 +83,17 @@ export interface TrainerOptions {
 }
 
 export interface AccumulateOptions {
-  /** Factor of the gradients; 1 by default. */
+  /** Multiplies the gradients, not the loss; 1 by default. */
   readonly scale?: number
-  /** Chooses what dropout drops; the same seed drops the same. */
+  /** A whole number that the dropped values follow from; without it nothing is dropped. */
   readonly dropoutSeed?: number
 }
 
-/** Weights being trained. Whoever opened it disposes it. */
+/**
+ * Trains one set of full-size weights through its sub-networks. Gradients of several sub-networks and batches add
+ * up until `step`. Whoever opened it disposes it.
+ */
 export interface Trainer {
-  /** The store that was opened, updated in place by `step`. */
-  readonly weights: ParameterStore
   /**
    * Runs a sub-network forward (batch norm with the batch's own statistics) and backward, and adds the gradients
    * to the full-size ones, at the slices in use.
@@ -103,10 +106,10 @@ export interface Trainer {
     target: Target,
     options?: AccumulateOptions,
   ): Promise<{ readonly loss: number; readonly logits: Float32Array }>
-  /** The gradients accumulated since the last step, at full size, by parameter name. */
+  /** The gradients since the last step, at full size, by parameter name; valid until the next call. */
   gradients(): ReadonlyMap<string, Float32Array>
   /**
-   * One optimiser step; the gradients start from zero afterwards.
+   * One optimiser step: changes the weights in place, says so (`touch`) and zeroes the gradients.
    *
    * @returns the norm of all gradients together, before clipping to `clipNorm`
    */
@@ -114,6 +117,8 @@ export interface Trainer {
     readonly learningRate: number
     readonly clipNorm?: number
   }): Promise<{ readonly gradientNorm: number }>
+  /** Velocities of the optimiser by parameter name, at full size, to be saved with the weights and restored. */
+  velocities(): ReadonlyMap<string, Float32Array>
   /** Mean and unbiased variance of the batch at every batch norm, for calibration. */
   statistics(subNetwork: SubNetwork, inputs: Inputs): Promise<BatchNormStatistics>
   dispose(): void

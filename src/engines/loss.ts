@@ -4,9 +4,9 @@ import { logSoftmax } from './scores.ts'
 /** What the logits of a batch are compared with. */
 export type Target =
   /** Cross entropy with class indices; with smoothing ε every class gets ε / classes, the label 1 − ε more. */
-  | { readonly labels: ArrayLike<number>; readonly labelSmoothing?: number }
+  | { readonly labels: Int32Array; readonly labelSmoothing?: number }
   /** Kullback–Leibler divergence from a teacher's softmax, [batch, classes], summed over classes. */
-  | { readonly probabilities: ArrayLike<number> }
+  | { readonly probabilities: Float32Array }
 
 export interface Loss {
   /** The mean over the batch. */

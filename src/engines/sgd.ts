@@ -17,10 +17,12 @@ export function createSgd(
     new Map(parameters.map(({ name }) => [name, new Float32Array(weights.values.get(name)!.length)]))
   const gradients = zeros()
   // Starting from zero, b = μ·0 + g is the first step's b = g.
-  const buffers = zeros()
+  const velocities = zeros()
   return {
     /** Full-size gradients by parameter name, to add to. */
     gradients,
+    /** The momentum buffers by parameter name. */
+    velocities,
     step({ learningRate, clipNorm }: { readonly learningRate: number; readonly clipNorm?: number }) {
       let squares = 0
       for (const gradient of gradients.values()) for (const value of gradient) squares += value * value
@@ -29,7 +31,7 @@ export function createSgd(
       for (const { name, decay } of parameters) {
         const w = weights.values.get(name)!
         const gradient = gradients.get(name)!
-        const buffer = buffers.get(name)!
+        const buffer = velocities.get(name)!
         const lambda = decay ? weightDecay : 0
         for (let i = 0; i < w.length; i++) {
           const g = gradient[i]! * factor + lambda * w[i]!

@@ -15,8 +15,10 @@ export const CONFIGURATIONS: readonly Configuration[] = [
 ]
 
 const TARGETS: Record<string, Target> = {
-  'smoothed labels': { labels: [1, 4], labelSmoothing: 0.1 },
-  "a teacher's softmax": { probabilities: [0.1, 0.2, 0.3, 0.15, 0.25, 0.5, 0.1, 0.1, 0.1, 0.2] },
+  'smoothed labels': { labels: Int32Array.of(1, 4), labelSmoothing: 0.1 },
+  "a teacher's softmax": {
+    probabilities: Float32Array.of(0.1, 0.2, 0.3, 0.15, 0.25, 0.5, 0.1, 0.1, 0.1, 0.2),
+  },
 }
 
 /**
@@ -60,7 +62,7 @@ export function testFiniteDifferences(
         const length = Math.hypot(...direction)
         const slope = gradient.reduce((sum, g, i) => sum + (g * direction[i]!) / length, 0)
         const original = values.slice()
-        const step = 1e-2
+        const step = 3e-3
         const moved = async (by: number) => {
           values.set(original.map((value, i) => value + (by * direction[i]!) / length))
           weights.touch()
@@ -69,7 +71,7 @@ export function testFiniteDifferences(
         const measured = ((await moved(step)) - (await moved(-step))) / (2 * step)
         values.set(original)
         expect(Math.abs(measured - slope), `${name}: measured ${measured}, gradient ${slope}`).toBeLessThan(
-          0.03 * Math.abs(slope) + 2e-4,
+          0.03 * Math.abs(slope) + 4e-4,
         )
       }
       trainer.dispose()

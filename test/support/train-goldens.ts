@@ -103,7 +103,7 @@ export function testTrainGoldens(openEngine: () => Promise<Engine>, names: reado
     const clip = formulaInput(`${golden.salt}/input`, golden.inputShape)
     const trainer = await (await openEngine()).openTrainer(network, formulaWeights(network, golden.salt), SGD)
     const { loss } = await trainer.accumulate(subNetwork, toInputs(network, subNetwork.configuration, clip), {
-      labels: golden.labels,
+      labels: Int32Array.from(golden.labels),
     })
     expect(Math.abs(loss - golden.loss)).toBeLessThan(2e-3)
     const shapes = new Map(parametersOf(network).map((parameter) => [parameter.name, parameter]))
@@ -215,7 +215,7 @@ function testSteps(
 async function mutualStep(trainer: Trainer, network: Network, clip: FrameBatch, golden: StepsGolden) {
   const losses: number[] = []
   const logits: Float32Array[] = []
-  let target: Target = { labels: golden.labels }
+  let target: Target = { labels: Int32Array.from(golden.labels) }
   for (const subnet of golden.subnets) {
     const { subNetwork, inputs } = prepare(network, clip, subnet)
     const result = await trainer.accumulate(subNetwork, inputs, target)
@@ -225,7 +225,7 @@ async function mutualStep(trainer: Trainer, network: Network, clip: FrameBatch, 
       const rows = Array.from({ length: clip.batch }, (_, n) =>
         softmax(result.logits.subarray(n * classes, (n + 1) * classes)),
       )
-      target = { probabilities: rows.flatMap((row) => [...row]) }
+      target = { probabilities: Float32Array.from(rows.flatMap((row) => [...row])) }
     }
   }
   return { losses, logits }

@@ -24,8 +24,7 @@ export function createTrainer(
 ): Trainer {
   const sgd = createSgd(network, weights, options)
   return {
-    weights,
-    async accumulate(subNetwork, inputs, target, { scale = 1, dropoutSeed = 0 } = {}) {
+    async accumulate(subNetwork, inputs, target, { scale = 1, dropoutSeed } = {}) {
       checkInputs(subNetwork, inputs)
       activate()
       return tf.tidy(() => {
@@ -42,13 +41,14 @@ export function createTrainer(
       })
     },
     gradients: () => sgd.gradients,
+    velocities: () => sgd.velocities,
     step: async (rates) => sgd.step(rates),
     async statistics(subNetwork, inputs) {
       const batch = checkInputs(subNetwork, inputs)
       activate()
       let found: BatchNormStatistics = new Map()
       tf.tidy(() => {
-        found = unbiased(subNetwork, forward(subNetwork, weights, inputs, options, 0), batch)
+        found = unbiased(subNetwork, forward(subNetwork, weights, inputs, options), batch)
       })
       return found
     },
@@ -63,7 +63,7 @@ function forward(
   weights: ParameterStore,
   inputs: Inputs,
   { normalisation }: TrainerOptions,
-  dropoutSeed: number,
+  dropoutSeed?: number,
 ): Omit<Trace, 'output'> {
   const batch = checkInputs(subNetwork, inputs)
   const parameters = new Map(
@@ -71,7 +71,7 @@ function forward(
       node.parameters.map((slice) => [slice.name, tf.tensor(weights.gather(slice), [...slice.shape])]),
     ),
   )
-  const random = createRandom(dropoutSeed)
+  const random = dropoutSeed === undefined ? undefined : createRandom(dropoutSeed)
   const values = new Map<string, tf.Tensor5D>()
   const moments = new Map<string, Moments>()
   const masks = new Map<string, tf.Tensor5D>()
@@ -84,7 +84,9 @@ function forward(
       return found
     },
     dropout({ name, rate }, x) {
-      const mask = Float32Array.from({ length: x.size }, () => (random.uniform() < rate ? 0 : 1 / (1 - rate)))
+      const mask = Float32Array.from({ length: x.size }, () =>
+        random === undefined ? 1 : random.uniform() < rate ? 0 : 1 / (1 - rate),
+      )
       masks.set(name, tf.tensor5d(mask, x.shape))
       return tf.mul(x, masks.get(name)!)
     },

@@ -1,0 +1,268 @@
+// The Node-API edge: memory that plans run in, programs (lists of steps), and their asynchronous runs.
+#include <napi.h>
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "instruction_set.h"
+#include "onednn.h"
+#include "steps.h"
+
+namespace mn {
+namespace {
+
+// Aligned floats that are huge pages where the system gives them, with room for vectors that read past the end.
+class Buffer {
+ public:
+  explicit Buffer(std::size_t floats) : floats_(floats) {
+    constexpr std::size_t page = 2u << 20;
+    const std::size_t bytes = floats * sizeof(float) + 256;
+    const std::size_t alignment = bytes >= page ? page : 64;
+    data_ = static_cast<float*>(std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment));
+    if (!data_) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (bytes >= page) madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+  }
+  ~Buffer() { std::free(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  float* data() const { return data_; }
+  std::size_t floats() const { return floats_; }
+
+ private:
+  std::size_t floats_;
+  float* data_;
+};
+
+// Memory that several programs share: the arena of an engine, or the constants of a plan. Runs keep what they
+// use alive, so that replacing or disposing of it never pulls it from under them.
+class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Memory",
+                       {InstanceMethod<&MemoryObject::Reserve>("reserve"), InstanceMethod<&MemoryObject::Write>("write"),
+                        InstanceMethod<&MemoryObject::Pack>("pack"), InstanceMethod<&MemoryObject::Read>("read"),
+                        InstanceMethod<&MemoryObject::Dispose>("dispose"),
+                        InstanceAccessor<&MemoryObject::Bytes>("bytes")});
+  }
+  explicit MemoryObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MemoryObject>(info) {
+    grow(info.Env(), info.Length() > 0 ? info[0].ToNumber().Int64Value() : 0);
+  }
+  std::shared_ptr<Buffer> buffer() const { return buffer_; }
+  std::size_t floats() const { return buffer_ ? buffer_->floats() : 0; }
+
+ private:
+  void grow(Napi::Env env, std::int64_t floats) {
+    if (floats < 0) throw Napi::RangeError::New(env, "memory: a negative size");
+    if (static_cast<std::size_t>(floats) <= this->floats()) return;
+    buffer_.reset();
+    try {
+      buffer_ = std::make_shared<Buffer>(static_cast<std::size_t>(floats));
+    } catch (const std::bad_alloc&) {
+      throw Napi::Error::New(env, "memory: " + std::to_string(floats * 4 >> 20) + " MiB cannot be had");
+    }
+  }
+  // Grows to at least so many floats; the content is lost.
+  void Reserve(const Napi::CallbackInfo& info) { grow(info.Env(), info[0].ToNumber().Int64Value()); }
+  float* range(const Napi::CallbackInfo& info, std::int64_t start, std::int64_t count) const {
+    if (start < 0 || count < 0 || start + count > static_cast<std::int64_t>(floats()))
+      throw Napi::RangeError::New(info.Env(), "memory: a range beyond its end");
+    return buffer_->data() + start;
+  }
+  // write(start, values)
+  void Write(const Napi::CallbackInfo& info) {
+    const auto values = info[1].As<Napi::Float32Array>();
+    float* to = range(info, info[0].ToNumber().Int64Value(), static_cast<std::int64_t>(values.ElementLength()));
+    std::memcpy(to, values.Data(), values.ElementLength() * sizeof(float));
+  }
+  // read(start, values): copies into values
+  void Read(const Napi::CallbackInfo& info) {
+    auto values = info[1].As<Napi::Float32Array>();
+    const float* from = range(info, info[0].ToNumber().Int64Value(), static_cast<std::int64_t>(values.ElementLength()));
+    std::memcpy(values.Data(), from, values.ElementLength() * sizeof(float));
+  }
+  // pack(start, weights [taps, in, out], taps, in, out)
+  void Pack(const Napi::CallbackInfo& info) {
+    const auto values = info[1].As<Napi::Float32Array>();
+    const long taps = info[2].ToNumber().Int64Value(), in = info[3].ToNumber().Int64Value(),
+               out = info[4].ToNumber().Int64Value();
+    if (taps < 1 || in < 1 || out < 1 || taps * in * out != static_cast<long>(values.ElementLength()))
+      throw Napi::RangeError::New(info.Env(), "memory: weights of another shape");
+    const Kernels& kernels = best_kernels();
+    kernels.pack(values.Data(), range(info, info[0].ToNumber().Int64Value(), kernels.packed_size(taps, in, out)), taps, in,
+                 out, false);
+  }
+  void Dispose(const Napi::CallbackInfo&) { buffer_.reset(); }
+  Napi::Value Bytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(floats() * sizeof(float)));
+  }
+
+  std::shared_ptr<Buffer> buffer_;
+};
+
+struct ExternalSize {
+  std::size_t count;
+};
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<std::string> names;
+  std::vector<ExternalSize> externals;
+  std::shared_ptr<Buffer> constants;
+  std::size_t arena;
+  std::vector<double> nanoseconds;  // per step, summed over runs
+  bool timed = false;
+};
+
+// One run on a worker thread. Holds what it reads and writes until it has settled.
+class Run : public Napi::AsyncWorker {
+ public:
+  Run(Napi::Env env, std::shared_ptr<Plan> plan, std::shared_ptr<Buffer> arena, std::vector<External> externals, int threads)
+      : Napi::AsyncWorker(env),
+        plan_(std::move(plan)),
+        arena_(std::move(arena)),
+        externals_(std::move(externals)),
+        threads_(threads),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  // Keeps values alive until the run has settled.
+  void hold(Napi::Array values) { held_ = Napi::Persistent(values.As<Napi::Object>()); }
+
+ protected:
+  void Execute() override {
+    omp_set_dynamic(0);
+    omp_set_num_threads(threads_);
+    const Memory memory{arena_ ? arena_->data() : nullptr, plan_->constants ? plan_->constants->data() : nullptr,
+                        externals_.data()};
+    for (std::size_t i = 0; i < plan_->steps.size(); i++) {
+      try {
+        const auto start = std::chrono::steady_clock::now();
+        plan_->steps[i](memory);
+        if (plan_->timed)
+          plan_->nanoseconds[i] += std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+      } catch (const std::exception& error) {
+        return SetError(plan_->names[i] + ": " + error.what());
+      }
+    }
+  }
+  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  std::shared_ptr<Plan> plan_;
+  std::shared_ptr<Buffer> arena_;
+  std::vector<External> externals_;
+  int threads_;
+  Napi::ObjectReference held_;
+  Napi::Promise::Deferred deferred_;
+};
+
+// new Program({steps, externals: [count], arena: floats}, constants?)
+class Program : public Napi::ObjectWrap<Program> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Program",
+                       {InstanceMethod<&Program::Start>("run"), InstanceMethod<&Program::Timings>("timings"),
+                        InstanceMethod<&Program::Dispose>("dispose")});
+  }
+  explicit Program(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Program>(info), plan_(std::make_shared<Plan>()) {
+    const Napi::Object description = info[0].As<Napi::Object>();
+    const Napi::Array externals = description.Get("externals").As<Napi::Array>();
+    for (std::uint32_t i = 0; i < externals.Length(); i++)
+      plan_->externals.push_back({static_cast<std::size_t>(externals.Get(i).ToNumber().Int64Value())});
+    plan_->arena = static_cast<std::size_t>(description.Get("arena").ToNumber().Int64Value());
+    plan_->timed = description.Get("timed").ToBoolean();
+    if (info.Length() > 1 && info[1].IsObject()) plan_->constants = MemoryObject::Unwrap(info[1].As<Napi::Object>())->buffer();
+    const Sizes sizes{static_cast<std::int64_t>(plan_->arena),
+                      plan_->constants ? static_cast<std::int64_t>(plan_->constants->floats()) : 0,
+                      static_cast<std::int64_t>(plan_->externals.size())};
+    const Napi::Array steps = description.Get("steps").As<Napi::Array>();
+    for (std::uint32_t i = 0; i < steps.Length(); i++) {
+      const Napi::HandleScope scope(info.Env());
+      const Napi::Object step = steps.Get(i).As<Napi::Object>();
+      const std::string name = step.Get("op").ToString().Utf8Value() + " " + step.Get("name").ToString().Utf8Value();
+      try {
+        plan_->steps.push_back(make_step(step, sizes, plan_->constants ? plan_->constants->data() : nullptr));
+      } catch (const Napi::Error&) {
+        throw;
+      } catch (const std::exception& error) {
+        throw Napi::Error::New(info.Env(), error.what());
+      }
+      plan_->names.push_back(name);
+    }
+    plan_->nanoseconds.resize(plan_->steps.size());
+  }
+
+ private:
+  // run(arena, threads, externals): Promise<void>
+  Napi::Value Start(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    if (!plan_) throw Napi::Error::New(env, "program: already disposed of");
+    const auto arena = MemoryObject::Unwrap(info[0].As<Napi::Object>())->buffer();
+    if (plan_->arena > 0 && (!arena || arena->floats() < plan_->arena)) throw Napi::RangeError::New(env, "program: the arena is too small");
+    const Napi::Array given = info[2].As<Napi::Array>();
+    if (given.Length() != plan_->externals.size()) throw Napi::RangeError::New(env, "program: another number of external values");
+    std::vector<External> externals;
+    for (std::uint32_t i = 0; i < given.Length(); i++) {
+      const Napi::Value value = given.Get(i);
+      if (!value.IsTypedArray()) throw Napi::TypeError::New(env, "program: external values are typed arrays");
+      const Napi::TypedArray array = value.As<Napi::TypedArray>();
+      const bool bytes = array.TypedArrayType() == napi_uint8_array;
+      if (!bytes && array.TypedArrayType() != napi_float32_array)
+        throw Napi::TypeError::New(env, "program: external values are floats or bytes");
+      if (array.ElementLength() < plan_->externals[i].count)
+        throw Napi::RangeError::New(env, "program: external value " + std::to_string(i) + " has " +
+                                             std::to_string(array.ElementLength()) + " of " +
+                                             std::to_string(plan_->externals[i].count) + " values");
+      externals.push_back({static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), bytes});
+    }
+    Run* run = new Run(env, plan_, arena, std::move(externals), static_cast<int>(info[1].ToNumber().Int64Value()));
+    run->hold(given);
+    const Napi::Promise promise = run->promise();
+    run->Queue();
+    return promise;
+  }
+  // Nanoseconds per step, summed over the runs so far.
+  Napi::Value Timings(const Napi::CallbackInfo& info) {
+    Napi::Array list = Napi::Array::New(info.Env());
+    for (std::size_t i = 0; plan_ && i < plan_->nanoseconds.size(); i++)
+      list.Set(static_cast<std::uint32_t>(i), Napi::Number::New(info.Env(), plan_->nanoseconds[i]));
+    return list;
+  }
+  void Dispose(const Napi::CallbackInfo&) { plan_.reset(); }
+
+  std::shared_ptr<Plan> plan_;
+};
+
+Napi::Value PackedSize(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(best_kernels().packed_size(
+                                           info[0].ToNumber().Int64Value(), info[1].ToNumber().Int64Value(),
+                                           info[2].ToNumber().Int64Value())));
+}
+
+Napi::Value MeasurePeak(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), onednn::measure_peak(static_cast<int>(info[0].ToNumber().Int64Value())));
+}
+
+Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
+  exports.Set("instructionSet", best_kernels().name);
+  exports.Set("onednnVersion", onednn::version());
+  exports.Set("processors", omp_get_num_procs());
+  exports.Set("Memory", MemoryObject::Define(env));
+  exports.Set("Program", Program::Define(env));
+  exports.Set("packedSize", Napi::Function::New<PackedSize>(env));
+  exports.Set("measurePeak", Napi::Function::New<MeasurePeak>(env));
+  return exports;
+}
+
+NODE_API_MODULE(mn_video, Initialise)
+
+}  // namespace
+}  // namespace mn

@@ -1,0 +1,365 @@
+// Dense convolutions and linear layers as an implicit matrix product: for a block of output positions a table
+// of pointers to the input row that each tap sees (a row of zeros beyond the border), then panels of packed
+// weights against tiles of rows, accumulated in registers. The gradient with respect to the input is the same
+// product over transposed weights; with strides it falls into phases, each of which sees its own taps.
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activation.h"
+
+namespace mn::MN_ISA {
+namespace {
+
+// Rows of a register tile for panels of 1, 2 and 3 vectors.
+template <int Vectors>
+constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? (Vectors == 3 ? 8 : 12) : (Vectors == 3 ? 4 : Vectors == 2 ? 6 : 8);
+
+constexpr long block_rows = 96;     // a multiple of every tile's rows
+constexpr long block_depth = 256;   // weights of a panel that are used together: they stay in the first cache
+constexpr long table_limit = 6144;  // pointers of a block
+
+inline long smaller(long a, long b) { return a < b ? a : b; }
+
+// Panels of 3 vectors where that comes out even, else the last ones of 2; 1 only for a single vector.
+struct Panels {
+  long vectors;
+  explicit Panels(long columns) : vectors((columns + lanes - 1) / lanes) {}
+  long twos() const { return vectors == 1 ? 0 : vectors % 3 == 0 ? 0 : vectors % 3 == 1 ? 2 : 1; }
+  long threes() const { return vectors == 1 ? 0 : (vectors - 2 * twos()) / 3; }
+  long count() const { return vectors == 1 ? 1 : threes() + twos(); }
+  int width(long panel) const { return vectors == 1 ? 1 : panel < threes() ? 3 : 2; }
+  long start(long panel) const {
+    return panel <= threes() ? 3 * panel : 3 * threes() + 2 * (panel - threes());
+  }
+};
+
+// A run of the inner dimension: `length` values from `from` of the row that tap `tap` sees.
+struct Segment {
+  long tap, from, length;
+};
+
+// Output positions that see the same taps: those at `start + i · step` on each axis.
+struct Phase {
+  long start[3], step[3], count[3];
+  long rows(long batch) const { return batch * count[0] * count[1] * count[2]; }
+};
+
+struct Tile {
+  const float* const* rows;  // [segments' taps, block_rows] pointers
+  const Segment* segments;
+  long segment_count;
+  const float* panel;  // packed weights of the panel
+  long depth;          // values per tap in the panel
+  float* const* out;   // pointers to output rows
+  const float* const* residual;
+  const float* bias;
+  long columns;  // of the panel that exist
+  long row_count;
+  bool first, last;
+};
+
+template <int Vectors, int A>
+__attribute__((noinline)) void compute_tile(const Tile& tile) {
+  constexpr int R = tile_rows<Vectors>;
+  Vector sums[R][Vectors] = {};
+  for (long s = 0; s < tile.segment_count; s++) {
+    const Segment& segment = tile.segments[s];
+    const float* a[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) a[r] = tile.rows[segment.tap * block_rows + r] + segment.from;
+    const float* b = tile.panel + (segment.tap * tile.depth + segment.from) * Vectors * lanes;
+#pragma GCC unroll 2
+    for (long k = 0; k < segment.length; k++) {
+      Vector weights[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; v++) weights[v] = load(b + v * lanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const Vector x = splat(a[r][k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) sums[r][v] += x * weights[v];
+      }
+      b += Vectors * lanes;
+    }
+  }
+  const auto finish = [&](int r, int v, auto span) {
+    float* out = tile.out[r] + v * lanes;
+    Vector y = sums[r][v];
+    if (!tile.first) y += span.load(out);
+    if (tile.last) {
+      if (tile.bias) y += span.load(tile.bias + v * lanes);
+      if (tile.residual) y += span.load(tile.residual[r] + v * lanes);
+      y = activate<A>(y);
+    }
+    span.store(out, y);
+  };
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v++) {
+      const long left = tile.columns - v * lanes;
+      if (r >= tile.row_count || left <= 0) continue;
+      if (left >= lanes) finish(r, v, Whole{});
+      else finish(r, v, Part{left});
+    }
+  }
+}
+
+template <int Vectors>
+void compute_rows(Tile tile, long rows, int activation) {
+  constexpr int R = tile_rows<Vectors>;
+  const Tile base = tile;
+  const auto run = [&](auto compute) {
+    for (long r = 0; r < rows; r += R) {
+      tile.rows = base.rows + r;
+      tile.out = base.out + r;
+      tile.residual = base.residual ? base.residual + r : nullptr;
+      tile.row_count = smaller(R, rows - r);
+      compute(tile);
+    }
+  };
+  if (!tile.last) return run(compute_tile<Vectors, none>);
+  with_activation(activation, [&](auto a) { run(compute_tile<Vectors, decltype(a)::value>); });
+}
+
+// One work item: a block of rows of a phase against a range of panels.
+struct Worker {
+  const Dense& op;
+  const Memory& memory;
+  const float* zeros;
+  const float** table;
+  float** out;
+  const float** residual;
+  float* gated;
+  Segment* segments;
+
+  // The position on one axis that tap k of output position o sees, or -1.
+  long seen(int axis, long o, long k, long extent) const {
+    const Window& w = op.window;
+    if (!op.transposed) {
+      const long i = o * w.stride[axis] - w.padding[axis] + k;
+      return i >= 0 && i < extent ? i : -1;
+    }
+    const long scaled = o + w.padding[axis] - k;
+    if (scaled < 0 || scaled % w.stride[axis] != 0) return -1;
+    const long i = scaled / w.stride[axis];
+    return i < extent ? i : -1;
+  }
+
+  // The phase's taps, split so that a block's depth fits the first cache.
+  long list_segments(const Phase& phase) const {
+    const Window& w = op.window;
+    const long parts = (op.depth + block_depth + block_depth / 2 - 1) / (block_depth + block_depth / 2);
+    const long part = (op.depth + parts - 1) / parts;
+    long count = 0, tap = 0;
+    for (long t = 0; t < w.kernel[0]; t++)
+      for (long h = 0; h < w.kernel[1]; h++)
+        for (long x = 0; x < w.kernel[2]; x++, tap++) {
+          const long k[3] = {t, h, x};
+          bool used = true;
+          for (int axis = 0; op.transposed && axis < 3; axis++)
+            used = used && (phase.start[axis] + w.padding[axis] - k[axis]) % w.stride[axis] == 0;
+          if (!used) continue;
+          for (long from = 0; from < op.depth; from += part)
+            segments[count++] = {tap, from, smaller(part, op.depth - from)};
+        }
+    return count;
+  }
+
+  void run(const Phase& phase, long first_row, long rows, long first_panel, long last_panel) const {
+    const long count = list_segments(phase);
+    const Extent &in = op.in, &y = op.out;
+    const float* x = memory.at(op.x);
+    const float* residual_values = memory.at(op.residual);
+    float* y_values = memory.at(op.y);
+    const Window& w = op.window;
+    const long taps = w.taps();
+    for (long r = 0; r < (rows + 23) / 24 * 24; r++) {  // whole tiles of every height
+      if (r >= rows) {
+        for (long tap = 0; tap < taps; tap++) table[tap * block_rows + r] = zeros;
+        continue;
+      }
+      long m = first_row + r;
+      const long column = phase.start[2] + m % phase.count[2] * phase.step[2];
+      m /= phase.count[2];
+      const long line = phase.start[1] + m % phase.count[1] * phase.step[1];
+      m /= phase.count[1];
+      const long frame = phase.start[0] + m % phase.count[0] * phase.step[0];
+      const long sample = m / phase.count[0];
+      const long position = ((sample * y.frames + frame) * y.height + line) * y.width + column;
+      out[r] = y_values + position * op.out_channels;
+      if (residual_values) residual[r] = residual_values + position * op.out_channels;
+      long tap = 0;
+      for (long t = 0; t < w.kernel[0]; t++) {
+        const long it = seen(0, frame, t, in.frames);
+        for (long h = 0; h < w.kernel[1]; h++) {
+          const long ih = seen(1, line, h, in.height);
+          const bool inside = it >= 0 && ih >= 0;
+          const float* row = x + ((sample * in.frames + it) * in.height + ih) * in.width * op.in_channels;
+          for (long c = 0; c < w.kernel[2]; c++, tap++) {
+            const long iw = seen(2, column, c, in.width);
+            table[tap * block_rows + r] = inside && iw >= 0 ? row + iw * op.in_channels : zeros;
+          }
+        }
+      }
+      if (op.gates != nowhere || op.prologue != none) gate(r, sample);
+    }
+    multiply(count, rows, first_panel, last_panel);
+  }
+
+  // Replaces the row that a 1×1×1 convolution sees by its gated and activated copy.
+  void gate(long r, long sample) const {
+    const float* gates = memory.at(op.gates);
+    const float* from = table[r];
+    float* to = gated + r * op.depth;
+    with_activation(op.prologue, [&](auto a) {
+      for_vectors(0, op.depth, [&](long c, auto span) {
+        Vector v = span.load(from + c);
+        if (gates) v *= span.load(gates + sample * op.depth + c);
+        span.store(to + c, activate<decltype(a)::value>(v));
+      });
+    });
+    table[r] = to;
+  }
+
+  void multiply(long count, long rows, long first_panel, long last_panel) const {
+    const Panels panels(op.out_channels);
+    const float* packed = memory.at(op.packed);
+    const float* bias = memory.at(op.bias);
+    const long inner = op.window.taps() * op.depth;
+    const bool any_residual = op.residual != nowhere;
+    long from = 0;
+    do {
+      long to = from, depth = 0;
+      while (to < count && (to == from || depth + segments[to].length <= block_depth + block_depth / 2))
+        depth += segments[to++].length;
+      for (long p = first_panel; p < last_panel; p++) {
+        const long column = panels.start(p) * lanes;
+        float* shifted[block_rows];
+        const float* shifted_residual[block_rows];
+        for (long r = 0; r < rows; r++) {
+          shifted[r] = out[r] + column;
+          if (any_residual) shifted_residual[r] = residual[r] + column;
+        }
+        Tile tile{};
+        tile.rows = table;
+        tile.segments = segments + from;
+        tile.segment_count = to - from;
+        tile.panel = packed + inner * column;
+        tile.depth = op.depth;
+        tile.out = shifted;
+        tile.residual = any_residual ? shifted_residual : nullptr;
+        tile.bias = bias ? bias + column : nullptr;
+        tile.columns = smaller(panels.width(p) * lanes, op.out_channels - column);
+        tile.first = from == 0 && !op.accumulate;
+        tile.last = to >= count;
+        switch (panels.width(p)) {
+          case 1: compute_rows<1>(tile, rows, op.activation); break;
+          case 2: compute_rows<2>(tile, rows, op.activation); break;
+          default: compute_rows<3>(tile, rows, op.activation);
+        }
+      }
+      from = to;
+    } while (from < count);
+  }
+};
+
+// All output positions, or one phase per residue of the strides.
+long list_phases(const Dense& op, Phase* phases) {
+  const long extents[3] = {op.out.frames, op.out.height, op.out.width};
+  long steps[3];
+  for (int axis = 0; axis < 3; axis++) steps[axis] = op.transposed ? op.window.stride[axis] : 1;
+  long count = 0;
+  for (long t = 0; t < steps[0]; t++)
+    for (long h = 0; h < steps[1]; h++)
+      for (long w = 0; w < steps[2]; w++) {
+        const long start[3] = {t, h, w};
+        Phase phase;
+        bool empty = false;
+        for (int axis = 0; axis < 3; axis++) {
+          phase.start[axis] = start[axis];
+          phase.step[axis] = steps[axis];
+          phase.count[axis] = (extents[axis] - start[axis] + steps[axis] - 1) / steps[axis];
+          empty = empty || phase.count[axis] <= 0;
+        }
+        if (!empty) phases[count++] = phase;
+      }
+  return count;
+}
+
+}  // namespace
+
+long packed_size(long taps, long in, long out) { return taps * in * Panels(out).vectors * lanes; }
+
+// From [taps, in, out] to panels of [taps, in, vectors · lanes], zero beyond `out`; transposed: panels over
+// `in` of [taps, out, vectors · lanes].
+void pack(const float* weights, float* packed, long taps, long in, long out, bool transposed) {
+  const long columns = transposed ? in : out;
+  const long inner = transposed ? out : in;
+  const Panels panels(columns);
+#pragma omp parallel for schedule(static)
+  for (long p = 0; p < panels.count(); p++) {
+    const long width = panels.width(p) * lanes;
+    const long start = panels.start(p) * lanes;
+    const long exists = smaller(width, columns - start);
+    float* to = packed + taps * inner * start;
+    for (long tap = 0; tap < taps; tap++) {
+      const float* from = weights + tap * in * out;
+      for (long k = 0; k < inner; k++, to += width) {
+        for (long c = 0; c < exists; c++)
+          to[c] = transposed ? from[(start + c) * out + k] : from[k * out + start + c];
+        for (long c = exists; c < width; c++) to[c] = 0;
+      }
+    }
+  }
+}
+
+void pack_dense(const PackDense& op, const Memory& memory) {
+  pack(memory.at(op.weights), memory.at(op.packed), op.taps, op.in, op.out, op.transposed);
+}
+
+void dense(const Dense& op, const Memory& memory) {
+  Phase* phases = static_cast<Phase*>(
+      malloc(sizeof(Phase) * static_cast<size_t>(op.window.stride[0] * op.window.stride[1] * op.window.stride[2])));
+  const long phase_count = list_phases(op, phases);
+  const long taps = op.window.taps();
+  long rows = table_limit / taps / 24 * 24;
+  rows = rows < 24 ? 24 : smaller(rows, block_rows);
+  const Panels panels(op.out_channels);
+  long blocks = 0;
+  for (long p = 0; p < phase_count; p++) blocks += (phases[p].rows(op.out.batch) + rows - 1) / rows;
+  // Few rows: share out the panels, too.
+  const long wanted = 4 * omp_get_max_threads();
+  const long splits = blocks >= wanted ? 1 : smaller(panels.count(), (wanted + blocks - 1) / blocks);
+  const bool gated = op.gates != nowhere || op.prologue != none;
+
+#pragma omp parallel
+  {
+    const long segment_limit = taps * (op.depth / block_depth + 2);
+    float* zeros = static_cast<float*>(calloc(static_cast<size_t>(op.depth), sizeof(float)));
+    const float** table = static_cast<const float**>(malloc(sizeof(float*) * static_cast<size_t>(taps * block_rows)));
+    float* out[block_rows];
+    const float* residual[block_rows];
+    float* copies = gated ? static_cast<float*>(malloc(sizeof(float) * static_cast<size_t>(rows * op.depth))) : nullptr;
+    Segment* segments = static_cast<Segment*>(malloc(sizeof(Segment) * static_cast<size_t>(segment_limit)));
+    const Worker worker{op, memory, zeros, table, out, residual, copies, segments};
+#pragma omp for schedule(dynamic, 1)
+    for (long item = 0; item < blocks * splits; item++) {
+      long block = item / splits;
+      const long split = item % splits;
+      long p = 0;
+      for (long in_phase; block >= (in_phase = (phases[p].rows(op.out.batch) + rows - 1) / rows); p++) block -= in_phase;
+      const long first = block * rows;
+      worker.run(phases[p], first, smaller(rows, phases[p].rows(op.out.batch) - first),
+                 panels.count() * split / splits, panels.count() * (split + 1) / splits);
+    }
+    free(zeros);
+    free(table);
+    free(copies);
+    free(segments);
+  }
+  free(phases);
+}
+
+}  // namespace mn::MN_ISA

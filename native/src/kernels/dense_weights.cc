@@ -1,0 +1,150 @@
+// The gradient of dense weights: for each tap the product of the transposed input with the gradient of the
+// output. Blocks of positions of both are packed into panels, so that the inner loop reads straight lines.
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activation.h"
+
+namespace mn::MN_ISA {
+namespace {
+
+constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? 12 : 6;
+constexpr int tile_vectors = 2;
+constexpr long tile_columns = tile_vectors * lanes;
+constexpr long block_positions = 192;
+constexpr long block_inputs = 96;  // input channels of a work item: a multiple of every tile's rows
+
+inline long smaller(long a, long b) { return a < b ? a : b; }
+inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
+
+// dw[rows, columns] += a[positions, tile_rows]ᵀ · b[positions, tile_columns]
+void compute_tile(const float* a, const float* b, long positions, float* dw, long stride, long rows, long columns) {
+  Vector sums[tile_rows][tile_vectors] = {};
+#pragma GCC unroll 2
+  for (long m = 0; m < positions; m++) {
+    Vector gradient[tile_vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; v++) gradient[v] = load(b + v * lanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < tile_rows; r++) {
+      const Vector x = splat(a[r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; v++) sums[r][v] += x * gradient[v];
+    }
+    a += tile_rows;
+    b += tile_columns;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < tile_rows; r++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; v++) {
+      const long left = columns - v * lanes;
+      if (r >= rows || left <= 0) continue;
+      float* to = dw + r * stride + v * lanes;
+      if (left >= lanes) store(to, load(to) + sums[r][v]);
+      else Part{left}.store(to, Part{left}.load(to) + sums[r][v]);
+    }
+  }
+}
+
+struct Item {
+  long t, h, w;            // tap
+  long first_input, inputs;
+  long first, last;        // output positions
+};
+
+void compute_item(const DenseWeightGradient& op, const Memory& memory, const Item& item, float* dw, float* a, float* b) {
+  const float* x = memory.at(op.x);
+  const float* dy = memory.at(op.dy);
+  const Extent &in = op.in, &out = op.out;
+  const long columns = op.out_channels;
+  const long row_tiles = (item.inputs + tile_rows - 1) / tile_rows;
+  const long column_tiles = (columns + tile_columns - 1) / tile_columns;
+  for (long block = item.first; block < item.last; block += block_positions) {
+    const long end = smaller(block + block_positions, item.last);
+    long count = 0;  // positions of the block whose tap is inside the input
+    for (long m = block; m < end; m++) {
+      long rest = m;
+      const long iw = rest % out.width * op.window.stride[2] - op.window.padding[2] + item.w;
+      rest /= out.width;
+      const long ih = rest % out.height * op.window.stride[1] - op.window.padding[1] + item.h;
+      rest /= out.height;
+      const long it = rest % out.frames * op.window.stride[0] - op.window.padding[0] + item.t;
+      const long sample = rest / out.frames;
+      if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
+      const float* from = x + (((sample * in.frames + it) * in.height + ih) * in.width + iw) * op.in_channels + item.first_input;
+      for (long tile = 0; tile < row_tiles; tile++) {
+        const long exists = smaller(tile_rows, item.inputs - tile * tile_rows);
+        float* to = a + (tile * block_positions + count) * tile_rows;
+        if (exists == tile_rows) {
+          for (long r = 0; r < tile_rows; r++) to[r] = from[tile * tile_rows + r];
+        } else {
+          for (long r = 0; r < tile_rows; r++) to[r] = r < exists ? from[tile * tile_rows + r] : 0;
+        }
+      }
+      const float* gradient = dy + m * columns;
+      for (long tile = 0; tile < column_tiles; tile++) {
+        float* to = b + (tile * block_positions + count) * tile_columns;
+        const float* source = gradient + tile * tile_columns;
+        const long exists = smaller(tile_columns, columns - tile * tile_columns);
+        if (exists == tile_columns) {
+          for (int v = 0; v < tile_vectors; v++) store(to + v * lanes, load(source + v * lanes));
+        } else {
+          for (long c = 0; c < tile_columns; c++) to[c] = c < exists ? source[c] : 0;
+        }
+      }
+      count++;
+    }
+    if (count == 0) continue;
+    for (long column = 0; column < column_tiles; column++)
+      for (long row = 0; row < row_tiles; row++)
+        compute_tile(a + row * block_positions * tile_rows, b + column * block_positions * tile_columns, count,
+                     dw + row * tile_rows * columns + column * tile_columns, columns,
+                     smaller(tile_rows, item.inputs - row * tile_rows),
+                     smaller(tile_columns, columns - column * tile_columns));
+  }
+}
+
+}  // namespace
+
+void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) {
+  const long taps = op.window.taps();
+  const long input_blocks = (op.depth + block_inputs - 1) / block_inputs;
+  const long items = taps * input_blocks;
+  const long positions = op.out.positions();
+  // Too few items for the threads: split the positions, too, and add the partial sums in a fixed order.
+  const long threads = omp_get_max_threads();
+  const long splits = smaller(items >= 2 * threads ? 1 : (2 * threads + items - 1) / items,
+                              (positions + block_positions - 1) / block_positions);
+  const long size = taps * op.depth * op.out_channels;
+  float* dw = memory.at(op.dw);
+  float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
+#pragma omp parallel
+  {
+    const size_t a_size = static_cast<size_t>(block_positions * round_up(smaller(op.depth, block_inputs), tile_rows));
+    const size_t b_size = static_cast<size_t>(block_positions * round_up(op.out_channels, tile_columns));
+    float* a = static_cast<float*>(malloc((a_size + b_size) * sizeof(float)));
+    float* b = a + a_size;
+#pragma omp for schedule(dynamic, 1)
+    for (long i = 0; i < items * splits; i++) {
+      const long split = i % splits, block = i / splits % input_blocks;
+      const long tap = i / splits / input_blocks;
+      const Window& w = op.window;
+      const Item item{tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2],
+                      block * block_inputs, smaller(block_inputs, op.depth - block * block_inputs),
+                      positions * split / splits, positions * (split + 1) / splits};
+      compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, a, b);
+    }
+    free(a);
+#pragma omp for schedule(static)
+    for (long i = 0; i < size; i++) {
+      float total = partial[i];
+      for (long split = 1; split < splits; split++) total += partial[split * size + i];
+      dw[i] = total;
+    }
+  }
+  free(partial);
+}
+
+}  // namespace mn::MN_ISA

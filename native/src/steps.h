@@ -1,0 +1,15 @@
+// From the description of one step to a function that runs it.
+#pragma once
+#include <functional>
+
+#include "fields.h"
+
+namespace mn {
+
+using Step = std::function<void(const Memory&)>;
+
+// `constants` are read by steps that prepare themselves (oneDNN's). Throws std::exception naming the step and
+// the reason.
+Step make_step(const Napi::Object& description, const Sizes& sizes, const float* constants);
+
+}  // namespace mn

@@ -1,0 +1,62 @@
+/** Loads the native add-on and says what it offers; nothing else touches the built file. */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { messageOf } from '../../errors.ts'
+
+/** Floats outside the JS heap, shared by programs. Offsets and counts are in floats. */
+export interface NativeMemory {
+  /** Grows to at least so many floats; what it held is lost. */
+  reserve(floats: number): void
+  write(start: number, values: Float32Array): void
+  /** Fills `values` from `start` on. */
+  read(start: number, values: Float32Array): void
+  /** Writes weights [taps, in, out] in the order that dense steps read them. */
+  pack(start: number, weights: Float32Array, taps: number, inChannels: number, outChannels: number): void
+  dispose(): void
+  readonly bytes: number
+}
+
+/** A typed array that steps read or write in place; it must not change while a run is under way. */
+export type External = Float32Array | Uint8Array
+
+/** A list of steps, checked and prepared once, run many times on a worker thread. */
+export interface NativeProgram {
+  run(arena: NativeMemory, threads: number, externals: readonly External[]): Promise<void>
+  /** Nanoseconds per step, summed over all runs (of a program built with `timed`). */
+  timings(): number[]
+  dispose(): void
+}
+
+export interface ProgramDescription {
+  readonly steps: readonly Readonly<Record<string, unknown>>[]
+  /** The least number of values of each external. */
+  readonly externals: readonly number[]
+  /** Floats of the arena that the steps use. */
+  readonly arena: number
+  readonly timed?: boolean
+}
+
+export interface Addon {
+  /** `avx512`, `avx2` or `portable`. */
+  readonly instructionSet: string
+  readonly onednnVersion: string
+  readonly processors: number
+  readonly Memory: new (floats: number) => NativeMemory
+  readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
+  /** Floats that weights [taps, in, out] take when packed. */
+  packedSize(taps: number, inChannels: number, outChannels: number): number
+  /** GFLOP/s of a large float32 matrix product by oneDNN. */
+  measurePeak(threads: number): number
+}
+
+const PATH = fileURLToPath(new URL('../../../native/build/Release/mn_video.node', import.meta.url))
+
+/** The add-on, or why it cannot be used. */
+export function loadAddon(): Addon | { readonly reason: string } {
+  try {
+    return createRequire(import.meta.url)(PATH) as Addon
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND'
+    return { reason: missing ? 'not built; run: npm run build:native' : messageOf(error).split('\n')[0]! }
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The native engine: our add-on over oneDNN and our own kernels. Runs queue: one at a time uses all threads, so
+ * that all plans share one arena. Compiled plans are kept until newer ones need the room.
+ */
+import { availableParallelism } from 'node:os'
+import { MnVideoError, messageOf } from '../../errors.ts'
+import type { Network } from '../../network/graph.ts'
+import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
+import type { ParameterStore } from '../../network/store.ts'
+import type { CompileOptions, Engine, TrainerOptions } from '../engine.ts'
+import { type Addon, loadAddon, type NativeMemory } from './addon.ts'
+import { CompiledPlan } from './plan.ts'
+import type { BuiltProgram } from './program.ts'
+import { OnednnTrainer } from './trainer.ts'
+
+export interface OnednnOptions {
+  /** Threads of a run; all processors by default. */
+  readonly threads?: number
+  /**
+   * Who computes dense convolutions: oneDNN (whose AVX-512 kernels are the fastest on plain layouts) or our own
+   * kernels (faster without AVX-512). Default: by instruction set.
+   */
+  readonly dense?: 'onednn' | 'own'
+  /** Measures every step; see `CompiledPlan.profile`. */
+  readonly timed?: boolean
+  /** Bytes of packed weights that plans nobody holds may keep. */
+  readonly cacheBytes?: number
+}
+
+export interface OnednnEngine extends Engine {
+  readonly name: 'onednn'
+  readonly threads: number
+  readonly instructionSet: string
+  /** GFLOP/s of a large float32 matrix product on this engine's threads. */
+  measurePeak(): number
+  /** Bytes in use outside the JS heap. */
+  memory(): { readonly arena: number; readonly weights: number; readonly plans: number }
+  compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<CompiledPlan>
+  openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<OnednnTrainer>
+}
+
+/** What plans and trainers share: the add-on, the arena, the queue. */
+export interface Workshop {
+  readonly addon: Addon
+  readonly threads: number
+  readonly timed: boolean
+  readonly onednn: boolean
+  readonly arena: NativeMemory
+  /** Runs a program alone, then `read` before the arena changes. */
+  run<T>(
+    program: BuiltProgram,
+    externals: readonly (Float32Array | Uint8Array)[],
+    read: (arena: NativeMemory) => T,
+  ): Promise<T>
+}
+
+const DEFAULT_CACHE_BYTES = 512 * 2 ** 20
+
+/** Why the engine cannot be used here, or undefined when it can. */
+export function onednnUnavailable(): string | undefined {
+  const addon = loadAddon()
+  return 'reason' in addon ? addon.reason : undefined
+}
+
+/** @throws MnVideoError `engine` when the add-on is not built or does not load. */
+export async function openOnednnEngine(options: OnednnOptions = {}): Promise<OnednnEngine> {
+  const addon = loadAddon()
+  if ('reason' in addon)
+    throw new MnVideoError('engine', `the onednn engine cannot be used: ${addon.reason}.`)
+  const threads = options.threads ?? availableParallelism()
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new MnVideoError('engine', `threads must be a whole number from 1, not ${threads}.`)
+  }
+  const workshop = createWorkshop(addon, threads, options)
+  const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
+  return {
+    name: 'onednn',
+    threads,
+    instructionSet: addon.instructionSet,
+    description: `onednn ${addon.onednnVersion}, ${addon.instructionSet} kernels, ${threads} thread${threads === 1 ? '' : 's'}`,
+    measurePeak: () => addon.measurePeak(threads),
+    memory: () => ({ arena: workshop.arena.bytes, weights: cache.bytes, plans: cache.size }),
+    async compile(subNetwork, weights, compileOptions) {
+      return cache.take(
+        subNetwork,
+        weights,
+        compileOptions,
+        () => new CompiledPlan(workshop, subNetwork, weights, compileOptions),
+      )
+    },
+    async openTrainer(network, weights, trainerOptions) {
+      return new OnednnTrainer(workshop, network, weights, trainerOptions)
+    },
+  }
+}
+
+function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): Workshop {
+  const arena = new addon.Memory(0)
+  let queue: Promise<unknown> = Promise.resolve()
+  return {
+    addon,
+    threads,
+    arena,
+    timed: options.timed ?? false,
+    onednn: (options.dense ?? (addon.instructionSet === 'avx512' ? 'onednn' : 'own')) === 'onednn',
+    run(built, externals, read) {
+      const result = queue.then(async () => {
+        try {
+          arena.reserve(built.floats)
+          await built.program.run(arena, threads, externals)
+        } catch (error) {
+          throw new MnVideoError('engine', `onednn engine: ${messageOf(error)}`, { cause: error })
+        }
+        return read(arena)
+      })
+      queue = result.catch(() => undefined)
+      return result
+    },
+  }
+}
+
+interface CacheEntry {
+  readonly plan: CompiledPlan
+  readonly network: unknown
+  readonly weights: ParameterStore
+  readonly version: number
+  readonly options: CompileOptions
+  readonly key: string
+}
+
+/** Plans in order of last use. A plan that is held is never dropped, a stale one is dropped when released. */
+class PlanCache {
+  readonly #limit: number
+  #entries: CacheEntry[] = []
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get bytes(): number {
+    return this.#entries.reduce((sum, { plan }) => sum + plan.bytes, 0)
+  }
+
+  get size(): number {
+    return this.#entries.length
+  }
+
+  take(
+    subNetwork: SubNetwork,
+    weights: ParameterStore,
+    options: CompileOptions,
+    create: () => CompiledPlan,
+  ): CompiledPlan {
+    const key = configurationKey(subNetwork.configuration)
+    const found = this.#entries.find(
+      (entry) =>
+        entry.key === key &&
+        entry.network === subNetwork.network &&
+        entry.weights === weights &&
+        entry.version === weights.version &&
+        entry.options.statistics === options.statistics &&
+        sameNormalisation(entry.options, options),
+    )
+    const entry = found ?? {
+      plan: create(),
+      network: subNetwork.network,
+      weights,
+      version: weights.version,
+      options,
+      key,
+    }
+    this.#entries = [...this.#entries.filter((other) => other !== entry), entry]
+    entry.plan.hold(() => this.#trim())
+    this.#trim()
+    return entry.plan
+  }
+
+  #trim(): void {
+    for (const entry of [...this.#entries]) {
+      const stale = entry.version !== entry.weights.version
+      if (entry.plan.held || (!stale && this.bytes <= this.#limit)) continue
+      this.#entries = this.#entries.filter((other) => other !== entry)
+      entry.plan.free()
+    }
+  }
+}
+
+function sameNormalisation(a: CompileOptions, b: CompileOptions): boolean {
+  return JSON.stringify(a.normalisation) === JSON.stringify(b.normalisation)
+}

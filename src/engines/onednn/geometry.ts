@@ -1,0 +1,49 @@
+/** Shapes and codes in the form that the add-on's steps take them. */
+import type { ActivationFunction, Triple } from '../../network/graph.ts'
+import type { Shape } from '../../network/resolve.ts'
+
+/** [batch, frames, height, width]. */
+export const extentOf = (batch: number, { frames, height, width }: Shape): number[] => [
+  batch,
+  frames,
+  height,
+  width,
+]
+
+export const positionsOf = ({ frames, height, width }: Shape): number => frames * height * width
+
+/** The floats of a value with this shape. */
+export const countOf = (batch: number, shape: Shape): number => batch * positionsOf(shape) * shape.channels
+
+/** kernels.h, `Activation`. */
+export const ACTIVATIONS: Readonly<Record<ActivationFunction, number>> = {
+  relu: 1,
+  relu6: 2,
+  swish: 3,
+  sigmoid: 4,
+}
+
+export const NO_PADDING: Triple = [0, 0, 0]
+export const UNIT: Triple = [1, 1, 1]
+
+export interface Window {
+  readonly kernel: Triple
+  readonly stride: Triple
+  readonly padding: Triple
+}
+
+export const tapsOf = (kernel: Triple): number => kernel[0] * kernel[1] * kernel[2]
+
+export const isPointwise = ({ kernel, stride, padding }: Window): boolean =>
+  tapsOf(kernel) === 1 && tapsOf(stride) === 1 && padding.every((p) => p === 0)
+
+/** Byte normalisation as one multiply-add per colour. */
+export function normalisationFields(
+  normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] } | undefined,
+) {
+  const { mean, std } = normalisation ?? { mean: [0, 0, 0], std: [1, 1, 1] }
+  return {
+    factor: std.map((deviation) => 1 / (255 * deviation)),
+    offset: mean.map((m, channel) => -m / std[channel]!),
+  }
+}

@@ -1,0 +1,471 @@
+/**
+ * Turns a sub-network into the fewest steps: a convolution takes along the batch norm, the residual sum and the
+ * activation behind it, a gate and its activation go into the convolution that reads them, and a
+ * squeeze-and-excitation's mean is summed up where its input is computed. Nodes to be observed are left whole.
+ */
+
+import { MnVideoError } from '../../errors.ts'
+import { inputsOf, type Node, type NodeOf } from '../../network/graph.ts'
+import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
+import type { ParameterStore } from '../../network/store.ts'
+import type { CompileOptions } from '../engine.ts'
+import type { Constants } from './constants.ts'
+import {
+  ACTIVATIONS,
+  countOf,
+  extentOf,
+  isPointwise,
+  NO_PADDING,
+  normalisationFields,
+  positionsOf,
+  tapsOf,
+  UNIT,
+  type Window,
+} from './geometry.ts'
+import { type Constant, ProgramBuilder, type Value } from './program.ts'
+
+export interface InferenceOptions extends CompileOptions {
+  readonly batch: number
+  /** Nodes whose output must exist at the end. */
+  readonly keep: ReadonlySet<string>
+  /** Lets oneDNN compute dense convolutions with more than one input channel per tap. */
+  readonly onednn: boolean
+}
+
+export interface InferenceProgram {
+  readonly builder: ProgramBuilder
+  /** Outputs of the kept nodes. */
+  readonly outputs: ReadonlyMap<string, Value>
+  /** Names of the input nodes in the order of the externals. */
+  readonly inputs: readonly string[]
+}
+
+/** A value that the reader may compute on the way: gates and an activation on top of `source`. */
+interface Pending {
+  readonly source: Value
+  readonly gates: Value
+  readonly activation: number
+}
+
+type BatchNorm = ResolvedNode<NodeOf<'batchNorm'>>
+
+export function writeInference(
+  subNetwork: SubNetwork,
+  weights: ParameterStore,
+  constants: Constants,
+  options: InferenceOptions,
+): InferenceProgram {
+  return new Writer(subNetwork, weights, constants, options).write()
+}
+
+class Writer {
+  readonly #builder = new ProgramBuilder()
+  readonly #values = new Map<string, Value>()
+  readonly #pending = new Map<string, Pending>()
+  /** Row sums of values whose mean is asked for, by node name. */
+  readonly #sums = new Map<string, { readonly value: Value; readonly parts: number }>()
+  readonly #borders = new Map<string, { readonly height: number; readonly width: number }>()
+  readonly #done = new Set<string>()
+  readonly #inputs: string[] = []
+  readonly #nodes: readonly ResolvedNode[]
+  readonly #readers = new Map<string, ResolvedNode[]>()
+  readonly #subNetwork: SubNetwork
+  readonly #weights: ParameterStore
+  readonly #constants: Constants
+  readonly #options: InferenceOptions
+
+  constructor(
+    subNetwork: SubNetwork,
+    weights: ParameterStore,
+    constants: Constants,
+    options: InferenceOptions,
+  ) {
+    this.#subNetwork = subNetwork
+    this.#weights = weights
+    this.#constants = constants
+    this.#options = options
+    const { network, nodes } = subNetwork
+    // What comes after the classifier only averages its positions, which the caller does.
+    this.#nodes = nodes.slice(0, network.nodes.findIndex(({ name }) => name === network.classifier) + 1)
+    for (const resolved of this.#nodes) {
+      for (const name of new Set(inputsOf(resolved.node))) {
+        this.#readers.set(name, [...(this.#readers.get(name) ?? []), resolved])
+      }
+    }
+  }
+
+  write(): InferenceProgram {
+    for (const resolved of this.#nodes) {
+      if (!this.#done.has(resolved.node.name)) this.#writeNode(resolved)
+    }
+    const outputs = new Map([...this.#options.keep].map((name) => [name, this.#read(name)]))
+    for (const value of outputs.values()) this.#builder.keep(value)
+    return { builder: this.#builder, outputs, inputs: this.#inputs }
+  }
+
+  #writeNode(resolved: ResolvedNode): void {
+    const { node, shape } = resolved
+    const { batch } = this.#options
+    if (isKind(resolved, 'input')) return this.#input(resolved)
+    if (isKind(resolved, 'conv') || isKind(resolved, 'linear')) return this.#dense(resolved)
+    if (isKind(resolved, 'channelwiseConv')) return this.#channelwise(resolved)
+    if (isKind(resolved, 'batchNorm')) return this.#normalise(resolved)
+    if (isKind(resolved, 'gate')) return this.#gate(resolved)
+    switch (node.kind) {
+      case 'activation':
+        return this.#pointwise(node.name, shape, {
+          a: this.#read(node.input),
+          activation: ACTIVATIONS[node.activation],
+        })
+      case 'add': {
+        const { last, activation } = this.#withActivation(resolved)
+        const [a, b] = node.inputs.map((name) => this.#read(name))
+        return this.#pointwise(last, shape, { a, b, activation })
+      }
+      case 'concat': {
+        const y = this.#output(node.name, shape)
+        let start = 0
+        node.inputs.forEach((input, i) => {
+          const channels = resolved.inputs[i]!.channels
+          this.#builder.step('copyChannels', node.name, {
+            x: this.#read(input),
+            y,
+            rows: batch * positionsOf(shape),
+            xChannels: channels,
+            yChannels: shape.channels,
+            yStart: start,
+            count: channels,
+          })
+          start += channels
+        })
+        return
+      }
+      case 'maxPool':
+        return this.#builder.step('maxPool', node.name, {
+          x: this.#read(node.input),
+          y: this.#output(node.name, shape),
+          ...this.#geometry(resolved),
+          ...windowOf(node),
+          channels: shape.channels,
+        })
+      case 'globalPool':
+        return this.#globalPool(resolved, node)
+      case 'resample':
+        if (sameExtent(resolved.inputs[0]!, shape)) return this.#alias(node.name, node.input)
+        return this.#builder.step('resample', node.name, {
+          x: this.#read(node.input),
+          y: this.#output(node.name, shape),
+          ...this.#geometry(resolved),
+          channels: shape.channels,
+        })
+      case 'dropout':
+        return this.#alias(node.name, node.input)
+    }
+  }
+
+  #input(resolved: ResolvedNode<NodeOf<'input'>>): void {
+    const { node, shape } = resolved
+    const border = this.#borderFor(resolved)
+    if (border) this.#borders.set(node.name, border)
+    const { height, width } = border ?? { height: 0, width: 0 }
+    const padded = { ...shape, height: shape.height + 2 * height, width: shape.width + 2 * width }
+    this.#inputs.push(node.name)
+    this.#builder.step('input', node.name, {
+      y: this.#output(node.name, padded),
+      in: extentOf(this.#options.batch, shape),
+      borderHeight: height,
+      borderWidth: width,
+      external: this.#builder.external(countOf(this.#options.batch, shape)),
+      ...normalisationFields(this.#options.normalisation),
+    })
+  }
+
+  /** Zeros around the frames let a first convolution read the columns of its kernel as one run. */
+  #borderFor({ node }: ResolvedNode<NodeOf<'input'>>) {
+    const readers = this.#readers.get(node.name) ?? []
+    const reader = readers[0]
+    if (readers.length !== 1 || this.#options.keep.has(node.name)) return undefined
+    if (reader?.node.kind !== 'conv' || reader.node.kernel[2] === 1) return undefined
+    return { height: reader.node.padding[1], width: reader.node.padding[2] }
+  }
+
+  #dense(resolved: ResolvedNode<NodeOf<'conv' | 'linear'>>): void {
+    const { node, inputs } = resolved
+    const conv = node.kind === 'conv' ? node : undefined
+    const chain = this.#chain(resolved)
+    const inChannels = inputs[0]!.channels
+    const outChannels = resolved.shape.channels
+    let window: Window = conv ? windowOf(conv) : { kernel: UNIT, stride: UNIT, padding: NO_PADDING }
+    let input = inputs[0]!
+    let depth = inChannels
+    const border = this.#borders.get(node.input)
+    if (border) {
+      input = { ...input, height: input.height + 2 * border.height, width: input.width + 2 * border.width }
+      depth = inChannels * window.kernel[2]
+      window = {
+        kernel: [window.kernel[0], window.kernel[1], 1],
+        stride: window.stride,
+        padding: [window.padding[0], 0, 0],
+      }
+    }
+    const pending = isPointwise(window) ? this.#pending.get(node.input) : undefined
+    const onednn = this.#options.onednn && conv && !border
+    const taps = tapsOf(window.kernel)
+    const filter = () => this.#foldedWeights(resolved, chain.batchNorm)
+    const key = `${node.name}${chain.batchNorm ? ' folded' : ''}`
+    if (onednn && pending) this.#materialise(node.input)
+    const gated = onednn ? undefined : pending
+    this.#builder.step(onednn ? 'denseOnednn' : 'dense', chain.last, {
+      x: gated ? gated.source : this.#read(node.input),
+      y: this.#output(chain.last, resolved.shape),
+      in: extentOf(this.#options.batch, input),
+      out: extentOf(this.#options.batch, resolved.shape),
+      inChannels,
+      depth,
+      outChannels,
+      ...window,
+      ...(onednn
+        ? { weights: this.#constants.plain(`${key} plain`, taps * depth * outChannels, filter) }
+        : { packed: this.#constants.packed(key, taps, depth, outChannels, filter) }),
+      bias: this.#foldedBias(resolved, chain.batchNorm),
+      residual: chain.residual,
+      activation: chain.activation,
+      gates: gated?.gates,
+      prologue: gated?.activation ?? 0,
+    })
+  }
+
+  #channelwise(resolved: ResolvedNode<NodeOf<'channelwiseConv'>>): void {
+    const { node, shape } = resolved
+    const chain = this.#chain(resolved)
+    const { batch } = this.#options
+    const key = `${node.name}${chain.batchNorm ? ' folded' : ''}`
+    const averaged = (this.#readers.get(chain.last) ?? []).some(
+      (reader) => isKind(reader, 'globalPool') && isWhole(reader),
+    )
+    const parts = shape.frames * shape.height
+    const sums = averaged
+      ? this.#builder.value(`${chain.last} sums`, batch * parts * shape.channels)
+      : undefined
+    if (sums) this.#sums.set(chain.last, { value: sums, parts })
+    this.#builder.step('channelwise', chain.last, {
+      x: this.#read(node.input),
+      y: this.#output(chain.last, shape),
+      ...this.#geometry(resolved),
+      ...windowOf(node),
+      channels: shape.channels,
+      weights: this.#constants.plain(key, tapsOf(node.kernel) * shape.channels, () =>
+        this.#foldedWeights(resolved, chain.batchNorm),
+      ),
+      bias: this.#foldedBias(resolved, chain.batchNorm),
+      activation: chain.activation,
+      sums,
+    })
+  }
+
+  /** The nodes behind a convolution that it can take along. */
+  #chain(resolved: ResolvedNode): {
+    last: string
+    activation: number
+    batchNorm?: BatchNorm
+    residual?: Value
+  } {
+    let last = resolved
+    let batchNorm: BatchNorm | undefined
+    let residual: Value | undefined
+    const next = this.#onlyReader(last)
+    if (next && isKind(next, 'batchNorm') && this.#options.statistics !== 'batch') {
+      batchNorm = next
+      last = this.#absorb(next)
+    }
+    const sum = this.#onlyReader(last)
+    if (resolved.node.kind === 'conv' && sum && isKind(sum, 'add')) {
+      const other = sum.node.inputs.find((name) => name !== last.node.name)
+      if (other && this.#values.has(other)) {
+        residual = this.#read(other)
+        last = this.#absorb(sum)
+      }
+    }
+    const { last: name, activation } = this.#withActivation(last)
+    return { last: name, activation, ...(batchNorm && { batchNorm }), ...(residual && { residual }) }
+  }
+
+  #withActivation(last: ResolvedNode): { last: string; activation: number } {
+    const next = this.#onlyReader(last)
+    if (!next || !isKind(next, 'activation')) return { last: last.node.name, activation: 0 }
+    return { last: this.#absorb(next).node.name, activation: ACTIVATIONS[next.node.activation] }
+  }
+
+  /** The single reader of a node that nobody observes. */
+  #onlyReader({ node }: ResolvedNode): ResolvedNode | undefined {
+    const readers = this.#readers.get(node.name) ?? []
+    return readers.length === 1 && !this.#options.keep.has(node.name) ? readers[0] : undefined
+  }
+
+  #absorb<N extends Node>(resolved: ResolvedNode<N>): ResolvedNode<N> {
+    this.#done.add(resolved.node.name)
+    return resolved
+  }
+
+  #normalise(resolved: BatchNorm): void {
+    const { node, shape } = resolved
+    const { channels } = shape
+    const rows = this.#options.batch * positionsOf(shape)
+    const x = this.#read(node.input)
+    let mean: Value | Constant
+    let variance: Value | Constant
+    if (this.#options.statistics === 'batch') {
+      mean = this.#builder.value(`${node.name} mean`, channels)
+      variance = this.#builder.value(`${node.name} variance`, channels)
+      this.#builder.step('moments', node.name, { x, mean, variance, rows, channels })
+    } else {
+      const statistics = this.#statistics(resolved)
+      mean = this.#constants.plain(`${node.name}.mean`, channels, () => statistics.mean)
+      variance = this.#constants.plain(`${node.name}.variance`, channels, () => statistics.variance)
+    }
+    const { last, activation } = this.#withActivation(resolved)
+    const [scale, shift] = resolved.parameters
+    this.#builder.step('normalise', last, {
+      x,
+      y: this.#output(last, shape),
+      mean,
+      variance,
+      scale: this.#constants.plain(scale!.name, channels, () => this.#weights.gather(scale!)),
+      shift: this.#constants.plain(shift!.name, channels, () => this.#weights.gather(shift!)),
+      rows,
+      channels,
+      epsilon: node.epsilon,
+      activation,
+    })
+  }
+
+  #gate(resolved: ResolvedNode<NodeOf<'gate'>>): void {
+    const { node, shape } = resolved
+    const { last, activation } = this.#withActivation(resolved)
+    const pending = { source: this.#read(node.input), gates: this.#read(node.gate), activation }
+    this.#pending.set(last, pending)
+    const readers = this.#readers.get(last) ?? []
+    const reader = readers[0]
+    const onTheWay =
+      readers.length === 1 &&
+      !this.#options.keep.has(last) &&
+      reader?.node.kind === 'conv' &&
+      isPointwise(reader.node) &&
+      !this.#options.onednn
+    if (!onTheWay) this.#materialise(last, shape)
+  }
+
+  /** Computes a pending value after all. */
+  #materialise(name: string, shape = this.#nodes.find(({ node }) => node.name === name)!.shape): void {
+    const { source, gates, activation } = this.#pending.get(name)!
+    this.#pending.delete(name)
+    this.#pointwise(name, shape, { a: source, gates, activation })
+  }
+
+  #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>): void {
+    const { shape } = resolved
+    const y = this.#output(node.name, shape)
+    const sums = this.#sums.get(node.input)
+    if (sums && isWhole(resolved)) {
+      return this.#builder.step('reduceParts', node.name, {
+        x: sums.value,
+        y,
+        batch: this.#options.batch,
+        parts: sums.parts,
+        channels: shape.channels,
+        factor: 1 / positionsOf(resolved.inputs[0]!),
+      })
+    }
+    this.#builder.step('averagePool', node.name, {
+      x: this.#read(node.input),
+      y,
+      ...this.#geometry(resolved),
+      kernel: resolved.kernel!,
+      stride: UNIT,
+      padding: NO_PADDING,
+      channels: shape.channels,
+    })
+  }
+
+  #pointwise(
+    name: string,
+    shape: Shape,
+    fields: { a: Value | undefined; b?: Value | undefined; gates?: Value; activation: number },
+  ): void {
+    this.#builder.step('pointwise', name, {
+      ...fields,
+      y: this.#output(name, shape),
+      batch: this.#options.batch,
+      positions: positionsOf(shape),
+      channels: shape.channels,
+    })
+  }
+
+  #geometry({ inputs, shape }: ResolvedNode) {
+    return { in: extentOf(this.#options.batch, inputs[0]!), out: extentOf(this.#options.batch, shape) }
+  }
+
+  #output(name: string, shape: Shape): Value {
+    const value = this.#builder.value(name, countOf(this.#options.batch, shape))
+    this.#values.set(name, value)
+    return value
+  }
+
+  #read(name: string): Value {
+    return this.#values.get(name)!
+  }
+
+  #alias(name: string, of: string): void {
+    this.#values.set(name, this.#read(of))
+  }
+
+  #statistics({ node, shape }: BatchNorm) {
+    const { statistics } = this.#options
+    const found = statistics === 'batch' ? undefined : statistics.get(node.name)
+    if (found?.mean.length !== shape.channels || found.variance.length !== shape.channels) {
+      throw new MnVideoError(
+        'engine',
+        `${this.#subNetwork.network.name}: ${node.name} needs statistics of ${shape.channels} channels, ${found ? `not ${found.mean.length}` : 'but has none'}. Calibrate batch norm for this configuration.`,
+      )
+    }
+    return found
+  }
+
+  /** The factor of each output channel that a batch norm multiplies by, in double precision. */
+  #factors(batchNorm: BatchNorm): Float64Array {
+    const scale = this.#weights.gather(batchNorm.parameters[0]!)
+    const { variance } = this.#statistics(batchNorm)
+    return Float64Array.from(scale, (s, c) => s / Math.sqrt(variance[c]! + batchNorm.node.epsilon))
+  }
+
+  #foldedWeights(resolved: ResolvedNode, batchNorm: BatchNorm | undefined): Float32Array {
+    const weights = this.#weights.gather(resolved.parameters[0]!)
+    if (!batchNorm) return weights
+    const factors = this.#factors(batchNorm)
+    for (let i = 0; i < weights.length; i++) weights[i]! *= factors[i % factors.length]!
+    return weights
+  }
+
+  #foldedBias(resolved: ResolvedNode, batchNorm: BatchNorm | undefined): Constant | undefined {
+    const bias = resolved.parameters.find(({ role }) => role === 'bias')
+    const channels = resolved.shape.channels
+    if (!batchNorm) {
+      return bias && this.#constants.plain(bias.name, channels, () => this.#weights.gather(bias))
+    }
+    return this.#constants.plain(`${batchNorm.node.name} folded bias`, channels, () => {
+      const factors = this.#factors(batchNorm)
+      const shift = this.#weights.gather(batchNorm.parameters[1]!)
+      const { mean } = this.#statistics(batchNorm)
+      const before = bias ? this.#weights.gather(bias) : new Float32Array(channels)
+      return shift.map((s, c) => s + (before[c]! - mean[c]!) * factors[c]!)
+    })
+  }
+}
+
+const windowOf = ({ kernel, stride, padding }: Window): Window => ({ kernel, stride, padding })
+
+const sameExtent = (a: Shape, b: Shape): boolean =>
+  a.frames === b.frames && a.height === b.height && a.width === b.width
+
+/** Whether a pool averages over everything. */
+const isWhole = ({ shape }: ResolvedNode): boolean => positionsOf(shape) === 1

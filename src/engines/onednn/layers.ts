@@ -1,0 +1,419 @@
+/** How each kind of node trains: its forward steps, and its backward ones. */
+import type { NodeOf } from '../../network/graph.ts'
+import { isKind, type ResolvedNode, type Shape } from '../../network/resolve.ts'
+import {
+  ACTIVATIONS,
+  countOf,
+  extentOf,
+  NO_PADDING,
+  normalisationFields,
+  positionsOf,
+  tapsOf,
+  UNIT,
+  type Window,
+} from './geometry.ts'
+import type { TrainingWriter } from './training.ts'
+
+export function writeLayer(w: TrainingWriter, resolved: ResolvedNode): void {
+  if (isKind(resolved, 'input')) return input(w, resolved)
+  if (isKind(resolved, 'conv') || isKind(resolved, 'linear')) return dense(w, resolved)
+  if (isKind(resolved, 'channelwiseConv')) return channelwise(w, resolved)
+  if (isKind(resolved, 'batchNorm')) return batchNorm(w, resolved)
+  if (isKind(resolved, 'gate')) return gate(w, resolved)
+  if (isKind(resolved, 'concat')) return concat(w, resolved)
+  if (isKind(resolved, 'maxPool')) return maxPool(w, resolved)
+  if (isKind(resolved, 'globalPool')) return globalPool(w, resolved)
+  if (isKind(resolved, 'resample')) return resample(w, resolved)
+  if (isKind(resolved, 'dropout')) return dropout(w, resolved)
+  if (isKind(resolved, 'activation') || isKind(resolved, 'add')) return pointwise(w, resolved)
+}
+
+function input(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'input'>>): void {
+  const reader = w.onlyReader(node.name)?.node
+  const conv = reader?.kind === 'conv' && reader.kernel[2] > 1 ? reader : undefined
+  const border = { height: conv?.padding[1] ?? 0, width: conv?.padding[2] ?? 0 }
+  if (conv) w.borders.set(node.name, border)
+  w.builder.step('input', node.name, {
+    y: w.output(node.name, countOf(w.batch, bordered(shape, border))),
+    in: extentOf(w.batch, shape),
+    borderHeight: border.height,
+    borderWidth: border.width,
+    external: w.inputIndex(node.name),
+    ...normalisationFields(w.normalisation),
+  })
+}
+
+const bordered = (shape: Shape, { height, width }: { height: number; width: number }): Shape => ({
+  ...shape,
+  height: shape.height + 2 * height,
+  width: shape.width + 2 * width,
+})
+
+function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear'>>): void {
+  const { node, shape, parameters } = resolved
+  const given = resolved.inputs[0]!
+  const border = w.borders.get(node.input)
+  const full: Window = node.kind === 'conv' ? node : { kernel: UNIT, stride: UNIT, padding: NO_PADDING }
+  // Columns of an input with a border are read as one run: fewer, longer taps.
+  const window: Window = border
+    ? { kernel: [full.kernel[0], full.kernel[1], 1], stride: full.stride, padding: [full.padding[0], 0, 0] }
+    : { kernel: full.kernel, stride: full.stride, padding: full.padding }
+  const depth = border ? given.channels * full.kernel[2] : given.channels
+  const taps = tapsOf(window.kernel)
+  const inExtent = extentOf(w.batch, border ? bordered(given, border) : given)
+  const outExtent = extentOf(w.batch, shape)
+  const [weight, bias] = parameters
+  const packed = (transposed: boolean) => {
+    const values = w.gather(weight!)
+    const columns = transposed ? depth : shape.channels
+    const inner = transposed ? shape.channels : depth
+    const value = w.builder.value(`${node.name} packed`, w.packedSize(taps, inner, columns))
+    w.builder.step('packDense', node.name, {
+      weights: values,
+      packed: value,
+      taps,
+      in: depth,
+      out: shape.channels,
+      transposed,
+    })
+    return value
+  }
+  const x = w.read(node.input)
+  w.builder.step('dense', node.name, {
+    x,
+    packed: packed(false),
+    bias: bias && w.gather(bias),
+    y: w.output(node.name, countOf(w.batch, shape)),
+    in: inExtent,
+    out: outExtent,
+    inChannels: given.channels,
+    depth,
+    outChannels: shape.channels,
+    ...window,
+  })
+  w.onBackward(node.name, (dy) => {
+    if (bias) {
+      const db = w.builder.value(`gradient of ${bias.name}`, shape.channels)
+      const rows = w.batch * positionsOf(shape)
+      w.builder.step('reduceParts', bias.name, {
+        x: dy,
+        y: db,
+        batch: 1,
+        parts: rows,
+        channels: shape.channels,
+        factor: 1,
+      })
+      w.scatter(bias, db)
+    }
+    const dw = w.builder.value(`gradient of ${weight!.name}`, taps * depth * shape.channels)
+    w.builder.step('denseWeightGradient', node.name, {
+      x,
+      dy,
+      dw,
+      in: inExtent,
+      out: outExtent,
+      inChannels: given.channels,
+      depth,
+      outChannels: shape.channels,
+      ...window,
+    })
+    w.scatter(weight!, dw)
+    const dx = w.gradientOf(node.input)
+    if (!dx) return
+    w.builder.step('dense', `${node.name} backward`, {
+      x: dy,
+      packed: packed(true),
+      y: dx.value,
+      in: outExtent,
+      out: inExtent,
+      inChannels: shape.channels,
+      depth: shape.channels,
+      outChannels: given.channels,
+      ...window,
+      transposed: true,
+      accumulate: dx.accumulate,
+    })
+  })
+}
+
+function channelwise(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'channelwiseConv'>>): void {
+  const { node, shape, parameters, inputs } = resolved
+  const { kernel, stride, padding } = node
+  const fields = { kernel, stride, padding, channels: shape.channels }
+  const [inExtent, outExtent] = [extentOf(w.batch, inputs[0]!), extentOf(w.batch, shape)]
+  const x = w.read(node.input)
+  w.builder.step('channelwise', node.name, {
+    ...fields,
+    x,
+    y: w.output(node.name, countOf(w.batch, shape)),
+    weights: w.gather(parameters[0]!),
+    in: inExtent,
+    out: outExtent,
+  })
+  w.onBackward(node.name, (dy) => {
+    const dw = w.builder.value(`gradient of ${node.name}.weight`, tapsOf(kernel) * shape.channels)
+    w.builder.step('channelwiseWeightGradient', node.name, {
+      ...fields,
+      x,
+      dy,
+      dw,
+      in: inExtent,
+      out: outExtent,
+    })
+    w.scatter(parameters[0]!, dw)
+    const dx = w.gradientOf(node.input)
+    if (!dx) return
+    w.builder.step('channelwise', `${node.name} backward`, {
+      ...fields,
+      x: dy,
+      y: dx.value,
+      weights: w.gather(parameters[0]!),
+      in: outExtent,
+      out: inExtent,
+      transposed: true,
+      accumulate: dx.accumulate,
+    })
+  })
+}
+
+/** Takes along a residual sum and an activation behind it. */
+function batchNorm(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'batchNorm'>>): void {
+  const { node, shape, parameters } = resolved
+  const { channels } = shape
+  const rows = w.batch * positionsOf(shape)
+  let end = node.name
+  const sum = w.onlyReader(node.name)
+  let other: string | undefined
+  if (sum && isKind(sum, 'add')) {
+    other = sum.node.inputs.find((name) => name !== node.name && w.has(name))
+    if (other) end = w.take(sum)
+  }
+  const { last, activation } = w.takeActivation(end)
+  const x = w.read(node.input)
+  const residual = other === undefined ? undefined : w.read(other)
+  const mean = w.builder.value(`${node.name} mean`, channels)
+  const variance = w.builder.value(`${node.name} variance`, channels)
+  w.moments.push({ name: node.name, mean, variance, rows })
+  if (!w.backwards) for (const value of [mean, variance]) w.builder.keep(value)
+  const scale = w.gather(parameters[0]!)
+  const shift = w.gather(parameters[1]!)
+  const fields = {
+    x,
+    mean,
+    variance,
+    scale,
+    shift,
+    residual,
+    rows,
+    channels,
+    epsilon: node.epsilon,
+    activation,
+  }
+  w.builder.step('moments', node.name, { x, mean, variance, rows, channels })
+  w.builder.step('normalise', last, { ...fields, y: w.output(last, countOf(w.batch, shape)) })
+  w.onBackward(last, (dy) => {
+    const dscale = w.builder.value(`gradient of ${node.name}.weight`, channels)
+    const dshift = w.builder.value(`gradient of ${node.name}.bias`, channels)
+    const dresidual = other === undefined ? undefined : w.gradientOf(other)
+    const dx = w.gradientOf(node.input)!
+    const direct = dx.accumulate
+      ? w.builder.value(`part of gradient of ${node.input}`, dx.value.count)
+      : dx.value
+    w.builder.step('normaliseBackward', last, {
+      ...fields,
+      dy,
+      dx: direct,
+      dscale,
+      dshift,
+      dresidual: dresidual?.value,
+      accumulateResidual: dresidual?.accumulate,
+    })
+    if (dx.accumulate) addTo(w, node.input, dx.value, direct)
+    w.scatter(parameters[0]!, dscale)
+    w.scatter(parameters[1]!, dshift)
+  })
+}
+
+function addTo(
+  w: TrainingWriter,
+  name: string,
+  sum: ReturnType<TrainingWriter['read']>,
+  part: typeof sum,
+): void {
+  w.builder.step('copyChannels', `gradient of ${name}`, {
+    x: part,
+    y: sum,
+    rows: 1,
+    xChannels: sum.count,
+    yChannels: sum.count,
+    count: sum.count,
+    accumulate: true,
+  })
+}
+
+function gate(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'gate'>>): void {
+  const { last, activation } = w.takeActivation(node.name)
+  const fields = {
+    a: w.read(node.input),
+    gates: w.read(node.gate),
+    batch: w.batch,
+    positions: positionsOf(shape),
+    channels: shape.channels,
+    activation,
+  }
+  w.builder.step('pointwise', last, { ...fields, y: w.output(last, countOf(w.batch, shape)) })
+  w.onBackward(last, (dy) => {
+    const da = w.gradientOf(node.input)!
+    w.builder.step('pointwiseBackward', last, {
+      ...fields,
+      dy,
+      da: da.value,
+      accumulateA: da.accumulate,
+      dgates: w.gradientOf(node.gate)!.value,
+    })
+  })
+}
+
+function pointwise(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'activation' | 'add'>>): void {
+  const { node, shape } = resolved
+  const [first, second] = node.kind === 'add' ? node.inputs : [node.input, undefined]
+  const { last, activation } =
+    node.kind === 'add'
+      ? w.takeActivation(node.name)
+      : { last: node.name, activation: ACTIVATIONS[node.activation] }
+  const fields = {
+    a: w.read(first),
+    b: second === undefined ? undefined : w.read(second),
+    batch: w.batch,
+    positions: positionsOf(shape),
+    channels: shape.channels,
+    activation,
+  }
+  w.builder.step('pointwise', last, { ...fields, y: w.output(last, countOf(w.batch, shape)) })
+  w.onBackward(last, (dy) => {
+    const da = w.gradientOf(first)
+    const db = second === undefined ? undefined : w.gradientOf(second)
+    w.builder.step('pointwiseBackward', last, {
+      ...fields,
+      dy,
+      da: da?.value,
+      db: db?.value,
+      accumulateA: da?.accumulate,
+      accumulateB: db?.accumulate,
+    })
+  })
+}
+
+function concat(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeOf<'concat'>>): void {
+  const rows = w.batch * positionsOf(shape)
+  const y = w.output(node.name, countOf(w.batch, shape))
+  let start = 0
+  node.inputs.forEach((name, i) => {
+    const count = inputs[i]!.channels
+    const at = start
+    start += count
+    const x = w.read(name)
+    w.builder.step('copyChannels', node.name, {
+      x,
+      y,
+      rows,
+      count,
+      xChannels: count,
+      yChannels: shape.channels,
+      yStart: at,
+    })
+    w.onBackward(node.name, (dy) => {
+      const dx = w.gradientOf(name)
+      if (!dx) return
+      w.builder.step('copyChannels', `${node.name} backward`, {
+        x: dy,
+        y: dx.value,
+        rows,
+        count,
+        xChannels: shape.channels,
+        xStart: at,
+        yChannels: count,
+        accumulate: dx.accumulate,
+      })
+    })
+  })
+}
+
+function maxPool(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeOf<'maxPool'>>): void {
+  const { kernel, stride, padding } = node
+  const fields = {
+    ...{ kernel, stride, padding, channels: shape.channels },
+    in: extentOf(w.batch, inputs[0]!),
+    out: extentOf(w.batch, shape),
+    x: w.read(node.input),
+  }
+  w.builder.step('maxPool', node.name, { ...fields, y: w.output(node.name, countOf(w.batch, shape)) })
+  w.onBackward(node.name, (dy) => {
+    const dx = w.gradientOf(node.input)
+    if (dx)
+      w.builder.step('maxPool', `${node.name} backward`, {
+        ...fields,
+        dy,
+        dx: dx.value,
+        accumulate: dx.accumulate,
+      })
+  })
+}
+
+function globalPool(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'globalPool'>>): void {
+  const { node, shape, inputs } = resolved
+  const fields = {
+    in: extentOf(w.batch, inputs[0]!),
+    out: extentOf(w.batch, shape),
+    channels: shape.channels,
+    kernel: resolved.kernel!,
+    stride: UNIT,
+    padding: NO_PADDING,
+  }
+  const y = w.output(node.name, countOf(w.batch, shape))
+  w.builder.step('averagePool', node.name, { ...fields, x: w.read(node.input), y })
+  backThrough(w, 'averagePool', node, fields)
+}
+
+function resample(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeOf<'resample'>>): void {
+  const [from] = inputs
+  if (from!.frames === shape.frames && from!.height === shape.height && from!.width === shape.width) {
+    return w.alias(node.name, node.input)
+  }
+  const fields = { in: extentOf(w.batch, from!), out: extentOf(w.batch, shape), channels: shape.channels }
+  const y = w.output(node.name, countOf(w.batch, shape))
+  w.builder.step('resample', node.name, { ...fields, x: w.read(node.input), y })
+  backThrough(w, 'resample', node, fields)
+}
+
+/** Steps that run backward with x as the gradient to write and y as the one to read. */
+function backThrough(
+  w: TrainingWriter,
+  op: string,
+  node: NodeOf<'globalPool' | 'resample'>,
+  fields: Parameters<TrainingWriter['builder']['step']>[2],
+): void {
+  w.onBackward(node.name, (dy) => {
+    const dx = w.gradientOf(node.input)
+    if (!dx) return
+    const step = { ...fields, x: dx.value, y: dy, backward: true, accumulate: dx.accumulate }
+    w.builder.step(op, `${node.name} backward`, step)
+  })
+}
+
+function dropout(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'dropout'>>): void {
+  if (!w.backwards) return w.alias(node.name, node.input)
+  const count = countOf(w.batch, shape)
+  const fields = { count, seed: w.external.dropout, rate: node.rate, stream: streamOf(node.name) }
+  w.builder.step('dropout', node.name, { ...fields, x: w.read(node.input), y: w.output(node.name, count) })
+  w.onBackward(node.name, (dy) => {
+    const dx = w.gradientOf(node.input)
+    if (!dx) return
+    const step = { ...fields, x: dy, y: dx.value, accumulate: dx.accumulate }
+    w.builder.step('dropout', `${node.name} backward`, step)
+  })
+}
+
+/** Different dropout nodes drop different values. */
+const streamOf = (name: string): number =>
+  [...name].reduce((hash, character) => (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 1, 7)
