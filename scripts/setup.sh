@@ -13,6 +13,12 @@ need() {
 }
 need ffmpeg ffmpeg
 need ffprobe ffmpeg
+# The native engine's build needs.
+need cmake cmake
+need make make
+need c++ g++
+[ -e /usr/include/dnnl.h ] || [ -e /usr/include/oneapi/dnnl/dnnl.h ] || [ -e /usr/local/include/dnnl.h ] ||
+  [ "$(uname -s)" != Linux ] || missing="$missing libdnnl-dev"
 
 if [ -n "$missing" ]; then
   packages=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
@@ -43,6 +49,8 @@ say 'npm ci'
 npm ci --no-audit --no-fund --loglevel=error
 say 'npm run build'
 npm run --silent build
+say 'npm run build:native'
+npm run --silent build:native
 
 if command -v ffmpeg >/dev/null 2>&1; then
   say 'ready'

@@ -2,6 +2,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import { ENGINES, openEngine } from '../engines/index.ts'
+import { onednnUnavailable, openOnednnEngine } from '../engines/onednn/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { findBinaries } from '../video/binaries.ts'
@@ -62,8 +63,15 @@ async function media(): Promise<Finding[]> {
   }
 }
 
+async function native(): Promise<Finding> {
+  const what = 'onednn'
+  const reason = onednnUnavailable()
+  if (reason !== undefined) return { what, state: 'absent', detail: reason }
+  return { what, state: 'ok', detail: (await openOnednnEngine()).description }
+}
+
 async function engines(): Promise<Finding[]> {
-  const findings: Finding[] = []
+  const findings: Finding[] = [await native()]
   for (const backend of TFJS_BACKENDS) {
     const what = `tfjs: ${backend}`
     try {

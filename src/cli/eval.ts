@@ -26,6 +26,7 @@ interface Options {
   readonly topk: number
   readonly labels?: string
   readonly engine?: EngineName
+  readonly threads?: number
   readonly json?: true
 }
 
@@ -53,6 +54,7 @@ export function addEval(program: Command): void {
     .option('--topk <count>', 'classes to list', count, 5)
     .option('--labels <file>', "class names, one a line (default: the run's)")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -69,9 +71,10 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
-  const { engine, labels } = options
+  const { engine, labels, threads } = options
   const model = await loadModel(options.model ?? (await newestRun()), {
     ...(engine && { engine }),
+    ...(threads !== undefined && { threads }),
     ...(labels !== undefined && { labels }),
   })
   try {

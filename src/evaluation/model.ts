@@ -17,6 +17,8 @@ const PLANS_KEPT = 8
 export interface LoadOptions {
   /** Default: the best engine there is. */
   readonly engine?: EngineName
+  /** Threads that the engine uses, where it lets one choose; default: all processors. */
+  readonly threads?: number
   /** A file with one class name a line; default: the configuration's `labels`. */
   readonly labels?: string
 }
@@ -55,7 +57,10 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   const labels = file
     ? await readLabels(file, network.classes)
     : Array.from({ length: network.classes }, (_, index) => `class ${index}`)
-  const engine = await openEngine(options.engine)
+  const engine = await openEngine(
+    options.engine,
+    options.threads === undefined ? {} : { threads: options.threads },
+  )
   const plans = keepPlans(run, engine)
   return {
     folder,
