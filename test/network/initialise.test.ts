@@ -151,7 +151,7 @@ const mean = (values: ArrayLike<number>) =>
 /** Mean 0 and the deviation, within what that many draws can be off by. */
 function expectNormal(name: string, values: Float32Array | Float64Array, deviation: number): void {
   const centre = mean(values)
-  const squares = values.reduce((sum: number, value: number) => sum + (value - centre) ** 2, 0)
+  const squares = Array.from(values).reduce((sum, value) => sum + (value - centre) ** 2, 0)
   const found = Math.sqrt(squares / values.length)
   expect(Math.abs(found / deviation - 1), `deviation of ${name}`).toBeLessThan(0.04)
   expect(Math.abs(centre / deviation) * Math.sqrt(values.length), `mean of ${name}`).toBeLessThan(4)
