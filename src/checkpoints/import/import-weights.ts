@@ -116,7 +116,8 @@ function place(
   seed: number,
   name: string,
 ) {
-  const fresh = initialise(network, seed)
+  // Drawn only where something is missing: it takes seconds for a large network.
+  let fresh: ParameterStore | undefined
   const weights = new Map<string, Float32Array>()
   const matched: string[] = []
   const missing: string[] = []
@@ -125,6 +126,7 @@ function place(
   for (const parameter of parameters) {
     const found = values.get(parameter.name)
     if (!found || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
+      fresh ??= initialise(network, seed)
       weights.set(parameter.name, fresh.values.get(parameter.name)!)
       if (!found) missing.push(parameter.name)
       continue
