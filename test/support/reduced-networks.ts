@@ -24,6 +24,39 @@ export const tinyMobilenet = (): Network =>
     },
   })
 
+/** The slow pathway by itself: one block a stage and a quarter of the channels. */
+export function reducedSlow(classes = 10): Network {
+  const g = new GraphBuilder()
+  let x = stem(g, 'blocks.0', g.clip('clip'), slimmable(16), 1)
+  for (const index of [0, 1, 2, 3]) {
+    x = bottleneckStage(g, `blocks.${index + 1}`, x, {
+      blocks: 1,
+      stride: index === 0 ? 1 : 2,
+      inner: 16 * 2 ** index,
+      outer: 64 * 2 ** index,
+      temporalKernel: index < 2 ? 1 : 3,
+      slimming: slimmable,
+    })
+  }
+  const classifier = g.linear(
+    'blocks.5.proj',
+    g.globalPool('blocks.5.pool', x, { window: 1 }),
+    fixed(classes),
+  )
+  const output = g.globalPool('blocks.5.output_pool', classifier)
+  return {
+    name: 'Slow, reduced',
+    media: 'video',
+    frames: 2,
+    size: 32,
+    maxWidth: 1,
+    classes,
+    nodes: g.nodes,
+    classifier,
+    output,
+  }
+}
+
 /** SlowFast with one block a stage, α = 8 and a quarter of the channels; 2 slow and 16 fast frames of 64². */
 export function reducedSlowfast(classes = 10): Network {
   const g = new GraphBuilder()
