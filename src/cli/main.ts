@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
+import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
@@ -30,6 +31,7 @@ const program = new Command('mn-video')
 addEval(program)
 addInit(program)
 addImport(program)
+addExport(program)
 addProfile(program)
 addDoctor(program)
 for (const command of [program, ...program.commands]) command.exitOverride()
