@@ -1,5 +1,7 @@
 /** Readers of option values; each refuses what it cannot read with the option's name and what was expected. */
 import { InvalidArgumentError } from 'commander'
+import { MnVideoError } from '../errors.ts'
+import type { Budget } from '../evaluation/options.ts'
 
 /** A number above 0. */
 export function positiveNumber(text: string): number {
@@ -19,4 +21,32 @@ export function count(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text.trim()) && value >= 1 && Number.isSafeInteger(value)) return value
   throw new InvalidArgumentError('Give a whole number from 1.')
+}
+
+/** The options that say what a call may cost: a budget, or an exact configuration. */
+export interface BudgetOptions {
+  readonly gflops?: number
+  readonly mflops?: number
+  readonly width?: number
+  readonly frames?: number
+  readonly size?: number
+}
+
+/** @throws MnVideoError `usage` when several are given */
+export function budgetOf({ gflops, mflops, width, frames, size }: BudgetOptions): Budget {
+  const exact = {
+    ...(width !== undefined && { width }),
+    ...(frames !== undefined && { frames }),
+    ...(size !== undefined && { size }),
+  }
+  const ways = [gflops !== undefined, mflops !== undefined, Object.keys(exact).length > 0].filter(Boolean)
+  if (ways.length > 1) {
+    throw new MnVideoError(
+      'usage',
+      'give one of --gflops, --mflops, or an exact --width, --frames and --size.',
+    )
+  }
+  if (gflops !== undefined) return { gflops }
+  if (mflops !== undefined) return { mflops }
+  return exact
 }

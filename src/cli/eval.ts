@@ -4,23 +4,17 @@ import { ENGINES, type EngineName } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
-import type { Budget } from '../evaluation/options.ts'
 import { formatMacs, type TableEntry } from '../evaluation/query-table.ts'
 import { newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
 import { parseViews } from '../video/sampling.ts'
-import { count, positiveNumber } from './arguments.ts'
+import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable } from './table.ts'
 
-interface Options {
+interface Options extends BudgetOptions {
   readonly clip?: readonly string[]
   readonly image?: readonly string[]
-  readonly gflops?: number
-  readonly mflops?: number
-  readonly width?: number
-  readonly frames?: number
-  readonly size?: number
   readonly model?: string
   readonly views?: string
   readonly topk: number
@@ -104,24 +98,6 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   } finally {
     model.dispose()
   }
-}
-
-function budgetOf({ gflops, mflops, width, frames, size }: Options): Budget {
-  const exact = {
-    ...(width !== undefined && { width }),
-    ...(frames !== undefined && { frames }),
-    ...(size !== undefined && { size }),
-  }
-  const ways = [gflops !== undefined, mflops !== undefined, Object.keys(exact).length > 0].filter(Boolean)
-  if (ways.length > 1) {
-    throw new MnVideoError(
-      'usage',
-      'give one of --gflops, --mflops, or an exact --width, --frames and --size.',
-    )
-  }
-  if (gflops !== undefined) return { gflops }
-  if (mflops !== undefined) return { mflops }
-  return exact
 }
 
 function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {

@@ -5,6 +5,8 @@ import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../errors.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
+import { addExport } from './export.ts'
+import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
@@ -25,6 +27,8 @@ const program = new Command('mn-video')
   )
 addEval(program)
 addInit(program)
+addImport(program)
+addExport(program)
 addProfile(program)
 addDoctor(program)
 for (const command of [program, ...program.commands]) command.exitOverride()

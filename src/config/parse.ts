@@ -14,6 +14,7 @@ import {
   type YAMLWarning,
 } from 'yaml'
 import { MnVideoError } from '../errors.ts'
+import { isPackagedLabels } from './labels.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
 import { differences, entryOf, keyNames, resolveConfig } from './resolve.ts'
 import type { Config, KeyName } from './schema.ts'
@@ -68,10 +69,11 @@ function overrideValue(key: string, value: string, at: string): unknown {
   return readYaml(`value: ${value}`, () => at).given.get('value')
 }
 
-/** An absolute path, so that the resolved configuration can be kept in another folder. */
+/** An absolute path, so that the resolved configuration can be kept in another folder; packaged lists by name. */
 function locateLabels(given: Map<string, unknown>, folder: string): void {
   const labels = given.get('labels')
-  if (typeof labels === 'string' && labels !== '') given.set('labels', resolve(folder, labels))
+  if (typeof labels !== 'string' || labels === '' || isPackagedLabels(labels)) return
+  given.set('labels', resolve(folder, labels))
 }
 
 /** The top-level mapping of a YAML text, and the line of each key or of an entry of its list (0: not there). */

@@ -1,8 +1,18 @@
 /** Class names, from a text file with one name a line. */
 import { readFile, stat } from 'node:fs/promises'
+import { labelFile } from '../config/index.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
 
 const MAX_BYTES = 16 * 2 ** 20
+
+/**
+ * The names of a model's classes: those of a file or of a list that comes with the program (`kinetics400`);
+ * `class 0`, `class 1`, … where none is given.
+ */
+export async function labelsOf(labels: string, classes: number): Promise<readonly string[]> {
+  if (labels !== '') return readLabels(labelFile(labels), classes)
+  return Array.from({ length: classes }, (_, index) => `class ${index}`)
+}
 
 /**
  * @returns one name per class, in label order

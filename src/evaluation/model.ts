@@ -6,7 +6,7 @@ import { type EngineName, openEngine } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
-import { readLabels } from './labels.ts'
+import { labelsOf } from './labels.ts'
 import { type Budget, checkBudget, checkPath } from './options.ts'
 import { chooseUnder, type QueryTable, type TableEntry } from './query-table.ts'
 import { type Run, readRun, readStatistics } from './run-folder.ts'
@@ -53,10 +53,7 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   const folder = checkPath(path, 'the run to load')
   const run = await readRun(folder)
   const { config, network, table } = run
-  const file = options.labels ?? config.labels
-  const labels = file
-    ? await readLabels(file, network.classes)
-    : Array.from({ length: network.classes }, (_, index) => `class ${index}`)
+  const labels = await labelsOf(options.labels ?? config.labels, network.classes)
   const engine = await openEngine(
     options.engine,
     options.threads === undefined ? {} : { threads: options.threads },
@@ -69,7 +66,7 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     table,
     engine,
     labels,
-    choose: (budget) => choose(run, budget),
+    choose: (budget) => chooseEntry(run, budget),
     async run(entry, inputs) {
       const plan = await plans.of(entry)
       return plan.run(inputs)
@@ -78,7 +75,12 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   }
 }
 
-function choose(run: Run, asked: Budget): TableEntry {
+/**
+ * The configuration of a run that a budget buys, with its cost.
+ *
+ * @throws MnVideoError `budget` below the cheapest; `usage` for a configuration the run was not built for
+ */
+export function chooseEntry(run: Run, asked: Budget): TableEntry {
   const budget = checkBudget(asked)
   if ('gflops' in budget || 'mflops' in budget) return chooseUnder(run.table, budget)
   const { network, config, table, folder } = run

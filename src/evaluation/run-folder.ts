@@ -14,8 +14,8 @@ import {
 import { type Config, formatConfig, parseConfig } from '../config/index.ts'
 import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
 import { buildNetwork } from '../models/index.ts'
-import type { Network } from '../network/graph.ts'
-import { resolve } from '../network/resolve.ts'
+import type { Configuration, Network } from '../network/graph.ts'
+import { configurationKey, resolve } from '../network/resolve.ts'
 import {
   type BatchNormStatistics,
   initialStatistics,
@@ -27,6 +27,7 @@ import { parseQueryTable, type QueryTable, type TableEntry } from './query-table
 const CONFIG = 'config.yml'
 const WEIGHTS = 'model.safetensors'
 const TABLE = 'query-table.json'
+const STATISTICS = 'bn'
 
 /** No table or configuration is longer; a file that is was put there by mistake. */
 const MAX_TEXT_BYTES = 64 * 2 ** 20
@@ -40,6 +41,16 @@ export interface Run {
   readonly table: QueryTable
 }
 
+/** What a new run is made of. */
+export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
+  /** Batch-norm statistics by file (`statisticsFile`), as the table's entries name them. */
+  readonly statistics?: ReadonlyMap<string, BatchNormStatistics>
+}
+
+/** The file of a configuration's batch-norm statistics, relative to the run. */
+export const statisticsFile = (configuration: Configuration): string =>
+  `${STATISTICS}/${configurationKey(configuration)}.safetensors`
+
 /**
  * Writes a new run. The query table goes last, so that a folder with a table is whole.
  *
@@ -47,7 +58,7 @@ export interface Run {
  */
 export async function writeRun(
   folder: string,
-  { config, weights, table }: Pick<Run, 'config' | 'weights' | 'table'>,
+  { config, weights, table, statistics }: NewRun,
 ): Promise<void> {
   if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
   const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -61,6 +72,8 @@ export async function writeRun(
     await mkdir(folder, { recursive: true })
     await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
     await writeWeights(join(folder, WEIGHTS), buildNetwork(config), weights)
+    if (statistics) await mkdir(join(folder, STATISTICS), { recursive: true })
+    for (const [file, values] of statistics ?? []) await writeStatistics(join(folder, file), values)
     await writeAtomically(join(folder, TABLE), [Buffer.from(formatTable(table))])
   } catch (error) {
     throw new MnVideoError('run', `${folder}: cannot be written: ${reasonOf(error)}.`, { cause: error })
@@ -109,8 +122,8 @@ function checkTable(table: QueryTable, network: Network, file: string): void {
  */
 export async function readStatistics(run: Run, entry: TableEntry): Promise<BatchNormStatistics> {
   const subNetwork = resolve(run.network, entry)
-  if (!run.table.trained) return initialStatistics(subNetwork)
   if (!entry.statistics) {
+    if (!run.table.trained) return initialStatistics(subNetwork)
     throw new MnVideoError(
       'run',
       `${run.folder}: width ${entry.width}, frames ${entry.frames}, size ${entry.size} has no batch-norm statistics of its own, and without them it only guesses.\n` +
@@ -202,6 +215,15 @@ function finite(values: Float32Array, name: string, path: string): Float32Array 
     'weights',
     `${path}: "${name}" has values that are not numbers. The file is damaged; copy or create it again.`,
   )
+}
+
+async function writeStatistics(path: string, statistics: BatchNormStatistics): Promise<void> {
+  const vector = (data: Float32Array): SafetensorsTensor => ({ dtype: 'F32', shape: [data.length], data })
+  const tensors = [...statistics].flatMap(([name, { mean, variance }]) => [
+    [`${name}.running_mean`, vector(mean)] as const,
+    [`${name}.running_var`, vector(variance)] as const,
+  ])
+  await writeSafetensors(path, new Map(tensors), { format: 'mn-video batch-norm statistics' })
 }
 
 /** JSON with one entry a line: readable, and small in diffs. */

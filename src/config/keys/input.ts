@@ -27,7 +27,7 @@ export const input = {
   labels: key({
     kind: text,
     default: '',
-    doc: 'Text file of class names, one a line; a path relative to the configuration file.',
+    doc: 'Class names: kinetics400, imagenet1k, or a text file, one a line, relative to this file.',
   }),
   image_size: key({
     kind: count,

@@ -1,0 +1,79 @@
+/** From a file's named tensors to values under our names, still in PyTorch's layouts. */
+import { MnVideoError } from '../../errors.ts'
+import type { Network } from '../../network/graph.ts'
+import { parametersOf } from '../../network/store.ts'
+import { detectScheme } from '../names/index.ts'
+import { toFloat32 } from '../safetensors.ts'
+import type { WeightsFile } from '../weights-file.ts'
+import { foldShortcutNorms } from './fold-shortcut.ts'
+
+export interface Gathered {
+  /** The naming scheme of the file. */
+  readonly scheme: string
+  /** Whether the values are a 2D network's, for a 3D one. */
+  readonly inflates: boolean
+  /** By our names. */
+  readonly values: ReadonlyMap<string, Float32Array>
+  /** The file's name and shape of each, by our names. */
+  readonly sources: ReadonlyMap<string, { readonly name: string; readonly shape: readonly number[] }>
+  /** The file's names that mean nothing to the network. */
+  readonly unexpected: readonly string[]
+  /** Our names of batch norms whose effect is now in the layers around them. */
+  readonly folded: readonly string[]
+  /** How many counters and optimiser tensors were left out. */
+  readonly ignored: number
+}
+
+/** A batch norm that PySlowFast's X3D has and ours can do without. */
+const FOLDABLE = /^(.+\.branch1_norm)\./
+
+/** @throws MnVideoError `weights` when no scheme knows the names, or two of them are one of ours */
+export function gather(network: Network, file: WeightsFile, name: string): Gathered {
+  if (file.metadata.layout === 'channels last') {
+    throw new MnVideoError(
+      'weights',
+      `${name}: holds weights in this program's own layout, as the files of a run do. Use the run, or export it with --torch-names first.`,
+    )
+  }
+  const { scheme, mapping } = detectScheme(new Set(file.tensors.keys()), network, name)
+  const isWanted = wantedBy(network)
+  const values = new Map<string, Float32Array>()
+  const sources = new Map<string, { name: string; shape: readonly number[] }>()
+  const unexpected: string[] = []
+  let ignored = 0
+  for (const [source, tensor] of file.tensors) {
+    const ours = mapping.translate(source)
+    const other = ours === undefined ? undefined : sources.get(ours)
+    if (other) {
+      throw new MnVideoError(
+        'weights',
+        `${name}: "${other.name}" and "${source}" are both "${ours}". Save the file again without one of them.`,
+      )
+    }
+    if (mapping.isBookkeeping(source)) ignored++
+    else if (ours === undefined || !isWanted(ours)) unexpected.push(source)
+    else {
+      sources.set(ours, { name: source, shape: tensor.shape })
+      values.set(ours, toFloat32(tensor.read(), `${name}: "${source}"`))
+    }
+  }
+  const folded = foldShortcutNorms(network, values)
+  const nodes = new Set(network.nodes.map((node) => node.name))
+  for (const ours of [...values.keys()]) {
+    const norm = FOLDABLE.exec(ours)?.[1]
+    if (norm === undefined || nodes.has(norm)) continue
+    unexpected.push(sources.get(ours)!.name)
+    values.delete(ours)
+  }
+  return { scheme: scheme.title, inflates: mapping.inflates, values, sources, unexpected, folded, ignored }
+}
+
+/** Parameters and running statistics of the network's nodes, and what may be folded into them. */
+function wantedBy(network: Network): (ours: string) => boolean {
+  const parameters = new Set(parametersOf(network).map(({ name }) => name))
+  const norms = new Set(network.nodes.filter(({ kind }) => kind === 'batchNorm').map(({ name }) => name))
+  return (ours) => {
+    const [, norm] = /^(.+?)(?:\.bn\.\d+)?\.running_(?:mean|var)$/.exec(ours) ?? []
+    return parameters.has(ours) || (norm !== undefined && norms.has(norm)) || FOLDABLE.test(ours)
+  }
+}

@@ -1,0 +1,57 @@
+/** The table of naming schemes, and which of them a file's names are. */
+import { MnVideoError } from '../../errors.ts'
+import type { Network } from '../../network/graph.ts'
+import { quote } from '../safetensors-header.ts'
+import { caffe2 } from './caffe2.ts'
+import { mutualNet } from './mutualnet.ts'
+import { pySlowFast } from './pyslowfast.ts'
+import { isCounter, type Mapping, type NameScheme } from './scheme.ts'
+import { torchvisionMobilenetV2, torchvisionResnet } from './torchvision.ts'
+
+/** PyTorchVideo's names are ours. */
+const pyTorchVideo: NameScheme = {
+  title: 'PyTorchVideo',
+  describes: 'X3D, Slow and SlowFast',
+  recognises: (names) => [...names].some((name) => /^blocks\.0\.(?:conv|multipathway_blocks)\./.test(name)),
+  mapping: (network) =>
+    network.media === 'video'
+      ? { inflates: false, isBookkeeping: isCounter, translate: (name) => name }
+      : undefined,
+}
+
+export const NAME_SCHEMES: readonly NameScheme[] = [
+  pySlowFast,
+  pyTorchVideo,
+  mutualNet,
+  torchvisionResnet,
+  torchvisionMobilenetV2,
+  caffe2,
+]
+
+/**
+ * The scheme of a file's names and how it maps onto a network.
+ *
+ * @param file for messages
+ * @throws MnVideoError `weights` when no scheme knows the names, or the one that does has no such network
+ */
+export function detectScheme(
+  names: ReadonlySet<string>,
+  network: Network,
+  file: string,
+): { readonly scheme: NameScheme; readonly mapping: Mapping } {
+  const scheme = NAME_SCHEMES.find((candidate) => candidate.recognises(names))
+  if (!scheme) {
+    const some = [...names].slice(0, 3).map(quote).join(', ')
+    throw new MnVideoError(
+      'weights',
+      `${file}: its names (${some}, …) are of no scheme that is known. Known: ${NAME_SCHEMES.map(({ title }) => title).join(', ')}.`,
+    )
+  }
+  const mapping = scheme.mapping(network, names)
+  if (mapping) return { scheme, mapping }
+  throw new MnVideoError(
+    'weights',
+    `${file}: its names are those of ${scheme.title} (${scheme.describes}), but the configuration is ${network.name}.\n` +
+      'Give --config the configuration of the network that it was trained as.',
+  )
+}

@@ -1,0 +1,59 @@
+/** What a naming scheme is: how a project's state dict calls the layers of the networks that we have. */
+import type { Network } from '../../network/graph.ts'
+
+export interface NameScheme {
+  /** For people: `PySlowFast`. */
+  readonly title: string
+  /** What it names, for messages: `video networks`. */
+  readonly describes: string
+  /** Whether a file's names are of this scheme. */
+  recognises(names: ReadonlySet<string>): boolean
+  /** How its names map onto a network's; undefined where the scheme has no names for such a network. */
+  mapping(network: Network, names: ReadonlySet<string>): Mapping | undefined
+}
+
+export interface Mapping {
+  /** Our name of a tensor (`NODE.weight`, `NODE.running_mean`), or undefined where the scheme has no such name. */
+  translate(name: string): string | undefined
+  /** Names that are no weights: counters, optimiser state beside them. */
+  isBookkeeping(name: string): boolean
+  /** Whether the names are a 2D network's and ours a 3D one's, whose kernels repeat them over time. */
+  readonly inflates: boolean
+}
+
+/** Networks that differ in the names of their layers. */
+export type Family = 'x3d' | 'slow' | 'slowfast' | 'mobilenet_v1' | 'mobilenet_v2' | 'resnet' | 'wideresnet'
+
+/** The family of a network, by the layers it has. */
+export function familyOf(network: Network): Family | undefined {
+  const names = new Set(network.nodes.map(({ name }) => name))
+  if (names.has('blocks.5.pool.pre_conv')) return 'x3d'
+  if (names.has('blocks.0.multipathway_fusion')) return 'slowfast'
+  if (names.has('blocks.0.conv')) return 'slow'
+  if (names.has('block1.layer.0.conv1')) return 'wideresnet'
+  if (names.has('features.1.post_relu')) return 'resnet'
+  if (names.has('features.1.body.5')) return 'mobilenet_v1'
+  return names.has('features.1.body.4') ? 'mobilenet_v2' : undefined
+}
+
+/** PyTorch's count of the batches that running statistics have seen. */
+export const isCounter = (name: string): boolean => name.endsWith('num_batches_tracked')
+
+/**
+ * A mapping by layer: the table (or rule) says what a layer is called here, its tensors keep their names
+ * (`weight`, `bias`, `running_mean`, `running_var`).
+ */
+export function byLayer(
+  layerOf: (layer: string) => string | undefined,
+  options: { readonly inflates?: boolean } = {},
+): Mapping {
+  return {
+    inflates: options.inflates ?? false,
+    isBookkeeping: isCounter,
+    translate(name) {
+      const [, layer, tensor] = /^(.+)\.(weight|bias|running_mean|running_var)$/.exec(name) ?? []
+      const ours = layer === undefined ? undefined : layerOf(layer)
+      return ours === undefined ? undefined : `${ours}.${tensor}`
+    },
+  }
+}

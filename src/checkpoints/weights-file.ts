@@ -1,0 +1,162 @@
+/**
+ * Any file of weights, whoever wrote it, as named tensors in PyTorch's layouts: which format it is, where in
+ * it the state dict lies, and what its tensors are called. What the names mean is `names/`'s business.
+ */
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { MnVideoError, messageOf } from '../errors.ts'
+import { parseSafetensors, type SafetensorsDtype, type SafetensorsTensor } from './safetensors.ts'
+import { quote } from './safetensors-header.ts'
+import { NumpyArray } from './torch/numpy.ts'
+import { parseTorch, type TorchFormat } from './torch/read.ts'
+import { type Dictionary, isDictionary, Tensor } from './torch/values.ts'
+
+export interface WeightsFile {
+  readonly format: 'safetensors' | TorchFormat
+  /** The keys that lead to the state dict: `model_state`; empty where the file is one. */
+  readonly container: string
+  /** Whether all names began with `module.` (DataParallel), which is gone here. */
+  readonly parallel: boolean
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tensors: ReadonlyMap<string, SourceTensor>
+}
+
+/** A tensor that has not been read yet. */
+export interface SourceTensor {
+  readonly dtype: SafetensorsDtype
+  readonly shape: readonly number[]
+  /** @throws MnVideoError `weights` when its bytes are damaged */
+  read(): SafetensorsTensor
+}
+
+/** Where PySlowFast, Lightning, timm, MutualNet and Caffe2 keep the weights, beside their optimiser's state. */
+const CONTAINERS = ['model_state', 'state_dict', 'model_state_dict', 'model', 'blobs']
+
+/** Far above any network and its optimiser's state. */
+const MAX_BYTES = 2 ** 33
+const MAX_VALUES = 2 ** 18
+const MAX_DEPTH = 8
+const CHUNK_BYTES = 2 ** 28
+
+/** @throws MnVideoError `weights` when there is no such file, it is damaged, or it holds no state dict */
+export async function readWeightsFile(path: string): Promise<WeightsFile> {
+  return parseWeightsFile(await readWhole(path), path)
+}
+
+/** The same for a file that is in memory; `name` stands for it in messages. */
+export function parseWeightsFile(bytes: Uint8Array, name: string): WeightsFile {
+  if (isSafetensors(bytes)) {
+    const { metadata, tensors } = parseSafetensors(bytes, name)
+    const sources = [...tensors].map(([key, tensor]) => [key, { ...tensor, read: () => tensor }] as const)
+    return { format: 'safetensors', container: '', metadata, ...withoutModule(new Map(sources)) }
+  }
+  const { format, value } = parseTorch(bytes, name)
+  const { container, dictionary } = findStateDict(value, name)
+  return { format, container, metadata: {}, ...withoutModule(namedTensors(dictionary, name)) }
+}
+
+/** The tensors of a dictionary and of the dictionaries in it, their keys joined by dots. */
+export function namedTensors(dictionary: Dictionary, name: string): Map<string, SourceTensor> {
+  const tensors = new Map<string, SourceTensor>()
+  let visited = 0
+  const visit = (values: Dictionary, prefix: string, depth: number) => {
+    for (const [key, value] of values) {
+      if (++visited > MAX_VALUES || depth > MAX_DEPTH) {
+        throw new MnVideoError(
+          'weights',
+          `${name}: has more values, or deeper ones, than any network's weights.`,
+        )
+      }
+      const path = `${prefix}${String(key)}`
+      const tensor = tensorOf(value)
+      if (tensor) tensors.set(path, source(tensor))
+      else if (isDictionary(value)) visit(value, `${path}.`, depth + 1)
+    }
+  }
+  visit(dictionary, '', 0)
+  return tensors
+}
+
+const source = (tensor: Tensor): SourceTensor => ({
+  dtype: tensor.storage.dtype,
+  shape: tensor.shape,
+  read: () => tensor.read(),
+})
+
+function findStateDict(value: unknown, name: string): { container: string; dictionary: Dictionary } {
+  const path: string[] = []
+  let dictionary = value
+  while (isDictionary(dictionary) && path.length < MAX_DEPTH) {
+    const inside: Dictionary = dictionary
+    const key = CONTAINERS.find((candidate) => isDictionary(inside.get(candidate)))
+    if (key === undefined) break
+    path.push(key)
+    dictionary = inside.get(key)
+  }
+  if (isDictionary(dictionary) && [...dictionary.values()].some(tensorOf)) {
+    return { container: path.join('.'), dictionary }
+  }
+  const found = isDictionary(dictionary)
+    ? `its keys are ${
+        [...dictionary.keys()]
+          .slice(0, 5)
+          .map((key) => quote(String(key)))
+          .join(', ') || 'none'
+      }`
+    : 'it holds no dictionary'
+  throw new MnVideoError(
+    'weights',
+    `${name}: has no state dict (${found}; looked for tensors there and in ${CONTAINERS.join(', ')}).\nSave one: torch.save(model.state_dict(), …).`,
+  )
+}
+
+function tensorOf(value: unknown): Tensor | undefined {
+  if (value instanceof Tensor) return value
+  return value instanceof NumpyArray ? value.tensor : undefined
+}
+
+const MODULE = 'module.'
+
+function withoutModule(tensors: ReadonlyMap<string, SourceTensor>) {
+  const parallel = tensors.size > 0 && [...tensors.keys()].every((key) => key.startsWith(MODULE))
+  return {
+    parallel,
+    tensors: parallel
+      ? new Map([...tensors].map(([key, tensor]) => [key.slice(MODULE.length), tensor]))
+      : tensors,
+  }
+}
+
+/** A length that fits the file, then a JSON object; neither zip archives nor pickles start so. */
+function isSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.length < 10 || bytes[8] !== 0x7b) return false
+  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
+  return length <= BigInt(bytes.length - 8)
+}
+
+async function readWhole(path: string): Promise<Uint8Array> {
+  const fail = (what: string, cause?: unknown) => new MnVideoError('weights', `${path}: ${what}`, { cause })
+  try {
+    // Not blocking, so that a named pipe is refused below rather than waited for.
+    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    try {
+      const stat = await file.stat()
+      if (!stat.isFile()) throw fail('not a file. Give a file of weights.')
+      if (stat.size > MAX_BYTES) throw fail('is larger than 8 GiB, which no network here is.')
+      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stat.size).buffer)
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesRead } = await file.read(bytes, done, Math.min(CHUNK_BYTES, bytes.length - done), done)
+        if (bytesRead === 0)
+          throw fail('became shorter while it was read. Read it again when it is complete.')
+        done += bytesRead
+      }
+      return bytes
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (error instanceof MnVideoError) throw error
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    throw fail(missing ? 'no such file.' : `cannot be read: ${messageOf(error)}.`, error)
+  }
+}

@@ -1,0 +1,69 @@
+/** A run made of somebody else's weights: which configurations it can run at once, and which need calibration. */
+import { type Imported, type ImportOptions, importWeights } from '../checkpoints/import/import-weights.ts'
+import { readWeightsFile, type WeightsFile } from '../checkpoints/weights-file.ts'
+import type { Config } from '../config/index.ts'
+import { buildNetwork } from '../models/index.ts'
+import type { Network } from '../network/graph.ts'
+import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
+import type { BatchNormStatistics } from '../network/store.ts'
+import { type QueryTable, type TableEntry, untrainedTable } from './query-table.ts'
+import { type NewRun, statisticsFile } from './run-folder.ts'
+
+export interface ImportedRun extends NewRun {
+  readonly network: Network
+  readonly file: WeightsFile
+  readonly imported: Imported
+}
+
+/**
+ * Reads a file of weights as the network of a configuration. Nothing is written: `writeRun` does that.
+ *
+ * @throws MnVideoError `weights` when the file is damaged, unsafe or another network's
+ */
+export async function importRun(
+  path: string,
+  config: Config,
+  options: Pick<ImportOptions, 'head' | 'strict'> = {},
+): Promise<ImportedRun> {
+  const network = buildNetwork(config)
+  const file = await readWeightsFile(path)
+  const imported = importWeights(network, file, path, {
+    ...options,
+    widths: config.width_mult_list,
+    seed: config.random_seed,
+  })
+  return { config, network, file, imported, weights: imported.weights, ...tableOf(network, config, imported) }
+}
+
+/**
+ * Statistics are those of full frames and size at the widths that the file has them for. Where everything is
+ * the file's, these configurations are the table; where something is fresh, the run is untrained and has all
+ * configurations by cost.
+ */
+function tableOf(network: Network, config: Config, { statistics, complete }: Imported) {
+  const files = new Map<string, BatchNormStatistics>()
+  const entries = statistics.map(({ width, statistics: values }): TableEntry => {
+    const configuration = { ...fullConfiguration(network), width }
+    const { macs, params } = resolve(network, configuration)
+    const file = statisticsFile(configuration)
+    files.set(file, values)
+    return { ...configuration, macs, params, statistics: file }
+  })
+  entries.sort((a, b) => a.macs - b.macs)
+  const table: QueryTable = complete
+    ? { format: 'mn-video query table 1', network: network.name, trained: true, entries }
+    : withEntries(untrainedOf(network, config), entries)
+  return { table, statistics: files }
+}
+
+const untrainedOf = (network: Network, config: Config): QueryTable =>
+  untrainedTable(network, {
+    widths: config.width_mult_list,
+    frames: config.frames_list,
+    sizes: config.resolution_list,
+  })
+
+function withEntries(table: QueryTable, known: readonly TableEntry[]): QueryTable {
+  const byKey = new Map(known.map((entry) => [configurationKey(entry), entry]))
+  return { ...table, entries: table.entries.map((entry) => byKey.get(configurationKey(entry)) ?? entry) }
+}
