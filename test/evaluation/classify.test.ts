@@ -136,7 +136,7 @@ describe('classifying a clip', () => {
   })
 
   it('refuses an input that the wasm backend cannot hold, before it starts', async () => {
-    const model = await loadModel(runs.x3d)
+    const model = await loadModel(runs.x3d, { engine: 'tfjs' })
     await expect(classify(model, clip, { budget: { size: 4000 } })).rejects.toThrow(
       /needs about [\d.]+ GiB; this engine has 2\.50 GiB/,
     )
