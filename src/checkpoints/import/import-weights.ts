@@ -80,14 +80,14 @@ export function importWeights(
   const statistics = statisticsIn(network, gathered.values, [1, ...(options.widths ?? [])])
   const used = new Set(statistics.flatMap(({ names }) => names))
   const vectors = [...gathered.values.keys()].filter((ours) => /\.running_(?:mean|var)$/.test(ours))
-  const full = statistics.some(({ width }) => width === 1)
+  const full = statistics.find(({ width }) => width === 1)
   const norms = network.nodes.filter((node) => node.kind === 'batchNorm')
   const report: ImportReport = {
     scheme: gathered.scheme,
     matched: [...placed.matched, ...vectors.filter((ours) => used.has(ours))],
     missing: [
       ...placed.missing,
-      ...(full ? [] : norms.flatMap((node) => [`${node.name}.running_mean`, `${node.name}.running_var`])),
+      ...(full?.absent ?? norms.flatMap((node) => [`${node.name}.running_mean`, `${node.name}.running_var`])),
     ],
     unexpected: [
       ...gathered.unexpected,
@@ -124,19 +124,20 @@ function place(
   const reshaped: ImportReport['reshaped'][number][] = []
   const misfits: string[] = []
   for (const parameter of parameters) {
-    const found = values.get(parameter.name)
-    if (!found || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
+    const source = sources.get(parameter.name)
+    if (!source || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
       fresh ??= initialise(network, seed)
       weights.set(parameter.name, fresh.values.get(parameter.name)!)
-      if (!found) missing.push(parameter.name)
+      if (!source) missing.push(parameter.name)
       continue
     }
-    const { shape: from, name: source } = sources.get(parameter.name)!
+    const { shape: from } = source
+    const found = values.get(parameter.name)
     const needed = torchShapeOf(parameter.role, parameter.shape)
     const usual = savedShape(parameter.role, needed, network.media)
-    const reshapedValues = reshape(found, withAllAxes(from), needed, inflates)
+    const reshapedValues = found && reshape(found, withAllAxes(from), needed, inflates)
     if (!reshapedValues) {
-      misfits.push(`"${source}" is [${from}], needed is [${usual}]`)
+      misfits.push(`"${source.name}" is [${from}], needed is [${usual}]`)
       continue
     }
     weights.set(parameter.name, fromTorch(reshapedValues, needed))
