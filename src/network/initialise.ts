@@ -15,11 +15,12 @@ export function initialise(network: Network, seed: number): ParameterStore {
   const random = createRandom(seed)
   return new ParameterStore(
     network,
-    new Map(parametersOf(network).map((parameter) => [parameter.name, fill(parameter, random)])),
+    new Map(parametersOf(network).map((parameter) => [parameter.name, freshValues(parameter, random)])),
   )
 }
 
-function fill({ role, shape, zeroInit }: Parameter, random: Random): Float32Array {
+/** Fresh values of one parameter. */
+export function freshValues({ role, shape, zeroInit }: Parameter, random: Random): Float32Array {
   const values = new Float32Array(sizeOf(shape))
   switch (role) {
     case 'conv': {

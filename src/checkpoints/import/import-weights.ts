@@ -4,8 +4,9 @@
  */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
-import { initialise } from '../../network/initialise.ts'
+import { freshValues } from '../../network/initialise.ts'
 import { sizeOf } from '../../network/parameters.ts'
+import { createRandom } from '../../network/random.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../../network/store.ts'
 import type { WeightsFile } from '../weights-file.ts'
 import { type Gathered, gather } from './gather.ts'
@@ -34,7 +35,7 @@ export interface ImportReport {
   readonly missing: readonly string[]
   /** The file's names that the network has no place for. */
   readonly unexpected: readonly string[]
-  /** Weights whose shape was changed beyond the order of axes. */
+  /** Weights whose shape was changed beyond the order of axes and axes of length 1. */
   readonly reshaped: readonly {
     readonly name: string
     readonly from: readonly number[]
@@ -116,8 +117,7 @@ function place(
   seed: number,
   name: string,
 ) {
-  // Drawn only where something is missing: it takes seconds for a large network.
-  let fresh: ParameterStore | undefined
+  const random = createRandom(seed)
   const weights = new Map<string, Float32Array>()
   const matched: string[] = []
   const missing: string[] = []
@@ -126,8 +126,7 @@ function place(
   for (const parameter of parameters) {
     const source = sources.get(parameter.name)
     if (!source || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
-      fresh ??= initialise(network, seed)
-      weights.set(parameter.name, fresh.values.get(parameter.name)!)
+      weights.set(parameter.name, freshValues(parameter, random))
       if (!source) missing.push(parameter.name)
       continue
     }
@@ -142,7 +141,8 @@ function place(
     }
     weights.set(parameter.name, fromTorch(reshapedValues, needed))
     matched.push(parameter.name)
-    if (from.join() !== usual.join()) reshaped.push({ name: parameter.name, from, to: usual })
+    const changed = withAllAxes(from).join() !== needed.join()
+    if (changed) reshaped.push({ name: parameter.name, from, to: usual })
   }
   if (misfits.length > 0) {
     const some = `${misfits.slice(0, 2).join('; ')}${misfits.length > 2 ? '; …' : ''}`
