@@ -27,11 +27,12 @@ export function initialise(network: Network, seed: number): ParameterStore {
   }
   return new ParameterStore(
     network,
-    new Map(parameters.map((parameter) => [parameter.name, fill(parameter, random)])),
+    new Map(parameters.map((parameter) => [parameter.name, freshValues(parameter, random)])),
   )
 }
 
-function fill({ role, shape, zeroInit }: Parameter, random: Random): Float32Array {
+/** Fresh values of one parameter. */
+export function freshValues({ role, shape, zeroInit }: Parameter, random: Random): Float32Array {
   const values = new Float32Array(sizeOf(shape))
   switch (role) {
     case 'conv': {

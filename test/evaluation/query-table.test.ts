@@ -35,6 +35,16 @@ describe('query table', () => {
     expect(chooseUnder(table, { gflops: 1.235 }).macs).toBe(1.2344e9)
   })
 
+  it('picks the dearest under the budget where weights came without accuracies', () => {
+    const imported: QueryTable = {
+      ...trained([1e9, 0], [2e9, 0], [3e9, 0]),
+      entries: trained([1e9, 0], [2e9, 0], [3e9, 0]).entries.map(({ top1, ...entry }) => entry),
+    }
+    expect(chooseUnder(imported, 2.5e9).macs).toBe(2e9)
+    expect(chooseUnder(imported, 9e9).macs).toBe(3e9)
+    expect(() => chooseUnder(imported, 1e8)).toThrow('the cheapest configuration of X costs 1.00 GFLOPs')
+  })
+
   const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
   const untrained = untrainedTable(network, { widths: [1, 0.63], frames: [16, 6], sizes: [224, 128] })
 

@@ -1,6 +1,7 @@
 /** From a file's named tensors to values under our names, still in PyTorch's layouts. */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
+import { sizeOf } from '../../network/parameters.ts'
 import { parametersOf } from '../../network/store.ts'
 import { detectScheme } from '../names/index.ts'
 import { toFloat32 } from '../safetensors.ts'
@@ -12,7 +13,7 @@ export interface Gathered {
   readonly scheme: string
   /** Whether the values are a 2D network's, for a 3D one. */
   readonly inflates: boolean
-  /** By our names. */
+  /** By our names. Parameters that are larger than ours are not read: they cannot fit. */
   readonly values: ReadonlyMap<string, Float32Array>
   /** The file's name and shape of each, by our names. */
   readonly sources: ReadonlyMap<string, { readonly name: string; readonly shape: readonly number[] }>
@@ -36,7 +37,7 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
     )
   }
   const { scheme, mapping } = detectScheme(new Set(file.tensors.keys()), network, name)
-  const isWanted = wantedBy(network)
+  const room = roomIn(network)
   const values = new Map<string, Float32Array>()
   const sources = new Map<string, { name: string; shape: readonly number[] }>()
   const unexpected: string[] = []
@@ -51,10 +52,15 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
       )
     }
     if (mapping.isBookkeeping(source)) ignored++
-    else if (ours === undefined || !isWanted(ours)) unexpected.push(source)
     else {
+      const size = sizeOf(tensor.shape)
+      const place = ours === undefined ? undefined : room(ours)
+      if (ours === undefined || !place || (size > place.size && !place.parameter)) {
+        unexpected.push(source)
+        continue
+      }
       sources.set(ours, { name: source, shape: tensor.shape })
-      values.set(ours, toFloat32(tensor.read(), `${name}: "${source}"`))
+      if (size <= place.size) values.set(ours, toFloat32(tensor.read(), `${name}: "${source}"`))
     }
   }
   const folded = foldShortcutNorms(network, values)
@@ -68,12 +74,20 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
   return { scheme: scheme.title, inflates: mapping.inflates, values, sources, unexpected, folded, ignored }
 }
 
-/** Parameters and running statistics of the network's nodes, and what may be folded into them. */
-function wantedBy(network: Network): (ours: string) => boolean {
-  const parameters = new Set(parametersOf(network).map(({ name }) => name))
-  const norms = new Set(network.nodes.filter(({ kind }) => kind === 'batchNorm').map(({ name }) => name))
+/**
+ * What a tensor may be at most: a parameter, running statistics of one of the network's nodes, or a batch norm
+ * that may be folded away. Undefined for anything else.
+ */
+function roomIn(network: Network): (ours: string) => { size: number; parameter: boolean } | undefined {
+  const parameters = new Map(parametersOf(network).map(({ name, shape }) => [name, sizeOf(shape)]))
+  const widest = Math.max(...parameters.values())
   return (ours) => {
+    const size = parameters.get(ours)
+    if (size !== undefined) return { size, parameter: true }
+    if (FOLDABLE.test(ours)) return { size: widest, parameter: false }
     const [, norm] = /^(.+?)(?:\.bn\.\d+)?\.running_(?:mean|var)$/.exec(ours) ?? []
-    return parameters.has(ours) || (norm !== undefined && norms.has(norm)) || FOLDABLE.test(ours)
+    const channels = norm === undefined ? undefined : parameters.get(`${norm}.weight`)
+    const isNorm = channels !== undefined && parameters.get(`${norm}.bias`) === channels
+    return isNorm ? { size: channels, parameter: false } : undefined
   }
 }

@@ -4,8 +4,9 @@
  */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
-import { initialise } from '../../network/initialise.ts'
+import { freshValues } from '../../network/initialise.ts'
 import { sizeOf } from '../../network/parameters.ts'
+import { createRandom } from '../../network/random.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../../network/store.ts'
 import type { WeightsFile } from '../weights-file.ts'
 import { type Gathered, gather } from './gather.ts'
@@ -34,7 +35,7 @@ export interface ImportReport {
   readonly missing: readonly string[]
   /** The file's names that the network has no place for. */
   readonly unexpected: readonly string[]
-  /** Weights whose shape was changed beyond the order of axes. */
+  /** Weights whose shape was changed beyond the order of axes and axes of length 1. */
   readonly reshaped: readonly {
     readonly name: string
     readonly from: readonly number[]
@@ -80,14 +81,14 @@ export function importWeights(
   const statistics = statisticsIn(network, gathered.values, [1, ...(options.widths ?? [])])
   const used = new Set(statistics.flatMap(({ names }) => names))
   const vectors = [...gathered.values.keys()].filter((ours) => /\.running_(?:mean|var)$/.test(ours))
-  const full = statistics.some(({ width }) => width === 1)
+  const full = statistics.find(({ width }) => width === 1)
   const norms = network.nodes.filter((node) => node.kind === 'batchNorm')
   const report: ImportReport = {
     scheme: gathered.scheme,
     matched: [...placed.matched, ...vectors.filter((ours) => used.has(ours))],
     missing: [
       ...placed.missing,
-      ...(full ? [] : norms.flatMap((node) => [`${node.name}.running_mean`, `${node.name}.running_var`])),
+      ...(full?.absent ?? norms.flatMap((node) => [`${node.name}.running_mean`, `${node.name}.running_var`])),
     ],
     unexpected: [
       ...gathered.unexpected,
@@ -116,32 +117,32 @@ function place(
   seed: number,
   name: string,
 ) {
-  // Drawn only where something is missing: it takes seconds for a large network.
-  let fresh: ParameterStore | undefined
+  const random = createRandom(seed)
   const weights = new Map<string, Float32Array>()
   const matched: string[] = []
   const missing: string[] = []
   const reshaped: ImportReport['reshaped'][number][] = []
   const misfits: string[] = []
   for (const parameter of parameters) {
-    const found = values.get(parameter.name)
-    if (!found || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
-      fresh ??= initialise(network, seed)
-      weights.set(parameter.name, fresh.values.get(parameter.name)!)
-      if (!found) missing.push(parameter.name)
+    const source = sources.get(parameter.name)
+    if (!source || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
+      weights.set(parameter.name, freshValues(parameter, random))
+      if (!source) missing.push(parameter.name)
       continue
     }
-    const { shape: from, name: source } = sources.get(parameter.name)!
+    const { shape: from } = source
+    const found = values.get(parameter.name)
     const needed = torchShapeOf(parameter.role, parameter.shape)
     const usual = savedShape(parameter.role, needed, network.media)
-    const reshapedValues = reshape(found, withAllAxes(from), needed, inflates)
+    const reshapedValues = found && reshape(found, withAllAxes(from), needed, inflates)
     if (!reshapedValues) {
-      misfits.push(`"${source}" is [${from}], needed is [${usual}]`)
+      misfits.push(`"${source.name}" is [${from}], needed is [${usual}]`)
       continue
     }
     weights.set(parameter.name, fromTorch(reshapedValues, needed))
     matched.push(parameter.name)
-    if (from.join() !== usual.join()) reshaped.push({ name: parameter.name, from, to: usual })
+    const changed = withAllAxes(from).join() !== needed.join()
+    if (changed) reshaped.push({ name: parameter.name, from, to: usual })
   }
   if (misfits.length > 0) {
     const some = `${misfits.slice(0, 2).join('; ')}${misfits.length > 2 ? '; …' : ''}`

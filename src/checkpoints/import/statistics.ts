@@ -4,7 +4,7 @@
  */
 import type { Network } from '../../network/graph.ts'
 import { resolve } from '../../network/resolve.ts'
-import type { BatchNormStatistics, ChannelStatistics } from '../../network/store.ts'
+import { type BatchNormStatistics, type ChannelStatistics, initialStatistics } from '../../network/store.ts'
 
 /** Named vectors of the checkpoint, by our names. */
 type Vectors = ReadonlyMap<string, Float32Array>
@@ -14,10 +14,13 @@ export interface WidthStatistics {
   readonly statistics: BatchNormStatistics
   /** The names they were read from. */
   readonly names: readonly string[]
+  /** What the checkpoint lacks of them: a mean of 0 and a variance of 1 stand in. */
+  readonly absent: readonly string[]
 }
 
 /**
- * The statistics of every width whose channel counts a set in the checkpoint has at every batch norm.
+ * The statistics of every width whose channel counts a set in the checkpoint has at every batch norm. A
+ * static network's may lack some: a 2D one knows nothing of a fast pathway.
  *
  * @param widths those that a set may belong to; the full one first
  */
@@ -26,42 +29,42 @@ export function statisticsIn(
   vectors: Vectors,
   widths: readonly number[],
 ): WidthStatistics[] {
-  const sets = new Set(['.'])
+  const sets = new Set<string>()
   for (const name of vectors.keys()) {
-    const set = /\.bn\.\d+\.(?=running_mean$)/.exec(name)
+    const set = /\.(?:bn\.\d+\.)?(?=running_mean$)/.exec(name)
     if (set) sets.add(set[0])
   }
   const found: WidthStatistics[] = []
   for (const set of sets) {
-    for (const width of widths) {
+    for (const width of set === STATIC ? [1] : widths) {
       if (found.some((other) => other.width === width)) continue
       const statistics = setAt(network, vectors, set, width)
-      if (!statistics) continue
-      const names = [...statistics.keys()].flatMap((node) => [
-        `${node}${set}running_mean`,
-        `${node}${set}running_var`,
-      ])
-      found.push({ width, statistics, names })
+      const fits = set === STATIC ? statistics.names.length > 0 : statistics.absent.length === 0
+      if (!fits) continue
+      found.push(statistics)
       break
     }
   }
   return found
 }
 
-function setAt(
-  network: Network,
-  vectors: Vectors,
-  set: string,
-  width: number,
-): BatchNormStatistics | undefined {
+/** The separator of a static network's statistics from their node. */
+const STATIC = '.'
+
+function setAt(network: Network, vectors: Vectors, set: string, width: number): WidthStatistics {
   const { frames, size } = network
+  const names: string[] = []
+  const absent: string[] = []
   const statistics = new Map<string, ChannelStatistics>()
-  for (const { node, shape } of resolve(network, { width, frames, size }).nodes) {
-    if (node.kind !== 'batchNorm') continue
-    const mean = vectors.get(`${node.name}${set}running_mean`)
-    const variance = vectors.get(`${node.name}${set}running_var`)
-    if (mean?.length !== shape.channels || variance?.length !== shape.channels) return undefined
-    statistics.set(node.name, { mean, variance })
+  for (const [node, { mean, variance }] of initialStatistics(resolve(network, { width, frames, size }))) {
+    const read = (part: string, standIn: Float32Array) => {
+      const name = `${node}${set}${part}`
+      const vector = vectors.get(name)
+      const fits = vector?.length === standIn.length
+      ;(fits ? names : absent).push(name)
+      return fits ? vector : standIn
+    }
+    statistics.set(node, { mean: read('running_mean', mean), variance: read('running_var', variance) })
   }
-  return statistics
+  return { width, statistics, names, absent }
 }

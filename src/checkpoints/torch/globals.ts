@@ -45,7 +45,7 @@ export class GlobalName {
 
 /** Names that are values in themselves: dtypes, layouts, and the classes that constructors are told. */
 const PLAIN =
-  /^torch\.(?:u?int(?:8|16|32|64)|b?float(?:16|32|64)|half|float|double|long|int|short|bool|strided|preserve_format|contiguous_format|Tensor|nn\.parameter\.Parameter|nn\.parameter\.Buffer)$/
+  /^torch\.(?:u?int(?:8|16|32|64)|b?float(?:16|32|64)|half|float|double|long|int|short|bool|strided|preserve_format|contiguous_format|Tensor|nn\.parameter\.Buffer)$/
 
 /** torch's storage types; those of a GPU are written with the module `torch.cuda`. */
 const STORAGES: ReadonlyMap<string, SafetensorsDtype> = new Map(
@@ -120,6 +120,8 @@ const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Construct
   ['torch._utils._rebuild_tensor_v2', tensor],
   ['torch._utils._rebuild_parameter', parameter],
   ['torch._utils._rebuild_parameter_with_state', parameter],
+  // Before PyTorch 0.4, followed by a state that says whether it is trained.
+  ['torch.nn.parameter.Parameter', parameter],
   ['torch._tensor._rebuild_from_type_v2', tensorOfType],
   ['torch.Size', list],
   ['torch.device', ([name = 'cpu']) => name],

@@ -6,7 +6,7 @@
 import type { MnVideoError } from '../../errors.ts'
 import { type Budget, GlobalName } from './globals.ts'
 import { NumpyArray, NumpyDtype } from './numpy.ts'
-import { isDictionary } from './values.ts'
+import { isDictionary, Tensor } from './values.ts'
 
 export interface PickleOptions {
   /** Makes the error for something wrong, naming the file. */
@@ -237,8 +237,10 @@ class Machine {
         const target = this.#top()
         if (target instanceof NumpyArray || target instanceof NumpyDtype)
           target.setState(state, this.#options.fail, this.#budget)
-        // An ordered dictionary's attributes (a state dict's `_metadata`) say nothing about weights.
-        else if (!isDictionary(target)) throw this.#fail('a pickle sets the state of something that has none')
+        // The attributes of an ordered dictionary (a state dict's `_metadata`) or of a tensor say nothing about weights.
+        else if (!isDictionary(target) && !(target instanceof Tensor)) {
+          throw this.#fail('a pickle sets the state of something that has none')
+        }
         return
       }
       case 0x51: {

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { importWeights } from '../../../src/checkpoints/import/import-weights.ts'
 import { openArchive } from '../../../src/checkpoints/torch/zip.ts'
 import { parseWeightsFile } from '../../../src/checkpoints/weights-file.ts'
 import { MnVideoError } from '../../../src/errors.ts'
 import { createRandom } from '../../../src/network/random.ts'
+import { tinyMobilenet } from '../../support/reduced-networks.ts'
 import { sharedPath } from '../../support/shared.ts'
+import { checkpointOf, torchState } from '../../support/torch-state.ts'
 import {
   ByteString,
   float32,
@@ -105,6 +108,25 @@ describe('mutated checkpoints', () => {
     }
     expect(longest).toBeLessThan(2000)
     expect(most).toBeLessThan(2 ** 30)
+  })
+})
+
+describe('mutated weights of a network', () => {
+  it('are imported or refused, and nothing else', () => {
+    const network = tinyMobilenet()
+    const subject = pickleOf('state dict', checkpointOf(torchState(network)))
+    const random = createRandom(77)
+    const below = (limit: number) => Math.floor(random.uniform() * limit)
+    let imported = 0
+    for (let i = 0; i < 1000; i++) {
+      try {
+        importWeights(network, parseWeightsFile(subject.file(mutate(subject.part, below)), 'file'), 'file')
+        imported++
+      } catch (error) {
+        if (!(error instanceof MnVideoError)) throw new Error(`case ${i}`, { cause: error })
+      }
+    }
+    expect(imported).toBeGreaterThan(0)
   })
 })
 

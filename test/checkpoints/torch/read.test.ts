@@ -111,14 +111,12 @@ describe('torch files', () => {
       [tensor(a), true, new Map()],
       new Map(),
     ])
+    const ancient = new Call(new Global('torch.nn.parameter', 'Parameter'), [tensor(a)], [true, new Map()])
     const value = parseTorch(
-      torchZip([rebuild('_rebuild_parameter', tensor(a), true, new Map()), subclass], [a]),
+      torchZip([rebuild('_rebuild_parameter', tensor(a), true, new Map()), subclass, ancient], [a]),
       'f',
     ).value as Tensor[]
-    expect(value.map(({ shape }) => shape)).toEqual([
-      [2, 3],
-      [2, 3],
-    ])
+    expect(value.map(({ shape }) => shape)).toEqual([a.shape, a.shape, a.shape])
   })
 
   it.each([
