@@ -103,7 +103,7 @@ class Writer {
     return { builder: this.#builder, outputs, inputs: this.#inputs }
   }
 
-  #writeNode(resolved: ResolvedNode): void {
+  #writeNode(resolved: ResolvedNode) {
     const { node, shape } = resolved
     const { batch } = this.#options
     if (isKind(resolved, 'input')) return this.#input(resolved)
@@ -185,7 +185,7 @@ class Writer {
     const readers = this.#readers.get(node.name) ?? []
     const reader = readers[0]
     if (readers.length !== 1 || this.#options.keep.has(node.name)) return undefined
-    if (!reader || reader.node.kind !== 'conv' || reader.node.kernel[2] === 1) return undefined
+    if (reader?.node.kind !== 'conv' || reader.node.kernel[2] === 1) return undefined
     return { height: reader.node.padding[1], width: reader.node.padding[2] }
   }
 
@@ -362,7 +362,7 @@ class Writer {
     this.#pointwise(name, shape, { a: source, gates, activation })
   }
 
-  #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>): void {
+  #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>) {
     const { shape } = resolved
     const y = this.#output(node.name, shape)
     const sums = this.#sums.get(node.input)
