@@ -1,0 +1,25 @@
+import { describe } from 'vitest'
+import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
+import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
+import { testConformance } from '../support/conformance.ts'
+
+const unavailable = onednnUnavailable()
+
+describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
+  testConformance(() => openOnednnEngine())
+})
+
+describe.skipIf(unavailable)(
+  'onednn engine on one thread with dense convolutions by oneDNN: conformance',
+  () => {
+    // Training does not use oneDNN: gradients are checked above.
+    testConformance(async () => {
+      const { openTrainer, ...engine } = await openOnednnEngine({ threads: 1, dense: 'onednn' })
+      return engine
+    })
+  },
+)
+
+describe('tfjs engine on the wasm backend: conformance', () => {
+  testConformance(() => openTfjsEngine('wasm'))
+})
