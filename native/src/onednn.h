@@ -13,7 +13,8 @@ std::string version();
 // A prepared dense convolution on plain NDHWC values: y = activation(conv(x) + bias + residual).
 using Convolution = std::function<void(const Memory&)>;
 
-// `weights` are [taps, in, out]. Throws std::runtime_error with oneDNN's reason.
+// `weights` are [taps, in, out]. Empty where oneDNN has only its matrix-product or reference fallbacks: they are
+// slow, and 2.6's crashes for a single channel. Throws std::runtime_error with oneDNN's reason.
 Convolution convolution(const Dense& op, const float* weights);
 
 // GFLOP/s of a large float32 matrix product: the peak that benchmarks compare with.

@@ -1,7 +1,9 @@
 #include "steps.h"
 
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "instruction_set.h"
 #include "onednn.h"
@@ -45,12 +47,19 @@ Step dense_step(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.dense](const Memory& m) { run(op, m); };
 }
 
-Step onednn_step(const Fields& f, const Kernels&, const float* constants) {
-  const Dense op = dense_of(f);
+// By oneDNN where it has a fast kernel, else by ours.
+Step onednn_step(const Fields& f, const Kernels& k, const float* constants) {
+  Dense op = dense_of(f);
   const Ref weights = f.value("weights", op.window.taps() * op.in_channels * op.out_channels);
   if (weights >= 0 || op.depth != op.in_channels || op.gates != nowhere || op.prologue || op.transposed || op.accumulate)
     f.fail("is not for oneDNN");
-  return onednn::convolution(op, constants + (-1 - weights));
+  const float* values = constants + (-1 - weights);
+  if (onednn::Convolution convolution = onednn::convolution(op, values)) return convolution;
+  const long taps = op.window.taps();
+  const auto packed = std::make_shared<std::vector<float>>(k.packed_size(taps, op.in_channels, op.out_channels));
+  k.pack(values, packed->data(), taps, op.in_channels, op.out_channels, false);
+  op.prepacked = packed->data();
+  return [op, packed, run = k.dense](const Memory& m) { run(op, m); };
 }
 
 Step pack_dense(const Fields& f, const Kernels& k, const float*) {

@@ -81,6 +81,49 @@ void compute_row(const Row& row, const Channelwise& op, const float* zeros) {
   for (; o < op.out.width; o++) any(Constant<1>{}, o);
 }
 
+// The gradient of a 3-wide kernel at stride 2 with padding 1: `Pairs` pairs of neighbouring columns, of which the
+// even one sees the middle tap of one gradient and the odd one the outer taps of two.
+template <int Pairs, class ColumnAt>
+inline void compute_pairs(const Row& row, long first, long width, ColumnAt column_at) {
+  const long channels = row.channels;
+  for_vectors(0, channels, [&](long c, auto span) {
+    Vector even[Pairs] = {}, odd[Pairs] = {};
+    for (long line = 0; line < row.count; line++) {
+      const float* weights = row.weights[line] + c;
+      const Vector left = span.load(weights), middle = span.load(weights + channels), right = span.load(weights + 2 * channels);
+      Vector here = span.load(column_at(line, 0) + c);
+#pragma GCC unroll 4
+      for (int p = 0; p < Pairs; p++) {
+        const Vector next = span.load(column_at(line, p + 1) + c);
+        even[p] += here * middle;
+        odd[p] += next * left + here * right;
+        here = next;
+      }
+    }
+    for (int p = 0; p < Pairs; p++) {
+      float* to = row.y + (first + 2 * p) * channels + c;
+      span.store(to, row.accumulate ? even[p] + span.load(to) : even[p]);
+      if (first + 2 * p + 1 == width) break;
+      to += channels;
+      span.store(to, row.accumulate ? odd[p] + span.load(to) : odd[p]);
+    }
+  });
+}
+
+void compute_row_of_pairs(const Row& row, const Channelwise& op, const float* zeros) {
+  const long channels = op.channels, width = op.out.width, gradients = op.in.width;
+  const auto any = [&](auto size, long first) {
+    constexpr int Pairs = decltype(size)::value;
+    const long start = first / 2;
+    compute_pairs<Pairs>(row, first, width, [&](long line, int i) {
+      return start + i < gradients ? row.lines[line] + (start + i) * channels : zeros;
+    });
+  };
+  long first = 0;
+  for (; first + 8 <= width; first += 8) any(Constant<4>{}, first);
+  for (; first < width; first += 2) any(Constant<1>{}, first);
+}
+
 // Any kernel and stride, and the gradient with respect to the input: one column at a time, tap by tap.
 void compute_row_generally(const Row& row, const Channelwise& op) {
   const Window& w = op.window;
@@ -123,6 +166,7 @@ void finish_row(const Row& row, long width) {
 
 void compute_line(const Row& row, const Channelwise& op, const float* zeros) {
   const Window& w = op.window;
+  if (op.transposed && w.kernel[2] == 3 && w.stride[2] == 2 && w.padding[2] == 1) return compute_row_of_pairs(row, op, zeros);
   if (!op.transposed && row.count <= 64) {
     if (w.kernel[2] == 3 && w.stride[2] == 1) return compute_row<3, 1>(row, op, zeros);
     if (w.kernel[2] == 3 && w.stride[2] == 2) return compute_row<3, 2>(row, op, zeros);
@@ -147,7 +191,7 @@ inline long seen(const Channelwise& op, int axis, long o, long k, long extent) {
 // Kernels over frames alone at stride 1: for a few positions at a time, all frames in turn.
 template <int A>
 void convolve_frames(const Channelwise& op, const Memory& memory) {
-  constexpr long positions = 8;
+  constexpr long positions = 48;
   const float* x = memory.at(op.x);
   const float* weights = memory.at(op.weights);
   const float* bias = memory.at(op.bias);

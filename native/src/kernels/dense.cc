@@ -225,7 +225,7 @@ struct Worker {
 
   void multiply(long count, long rows, long first_panel, long last_panel) const {
     const Panels panels(op.out_channels);
-    const float* packed = memory.at(op.packed);
+    const float* packed = op.prepacked ? op.prepacked : memory.at(op.packed);
     const float* bias = memory.at(op.bias);
     const long inner = op.window.taps() * op.depth;
     const bool any_residual = op.residual != nowhere;

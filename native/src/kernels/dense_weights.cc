@@ -1,5 +1,6 @@
 // The gradient of dense weights: for each tap the product of the transposed input with the gradient of the
-// output. Blocks of positions of both are packed into panels, so that the inner loop reads straight lines.
+// output. Blocks of positions of the latter are packed into panels; input rows are read in place through a table of
+// pointers, which costs less than packing them for every tap.
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,34 +14,35 @@ constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? 12 : 6;
 constexpr int tile_vectors = 2;
 constexpr long tile_columns = tile_vectors * lanes;
 constexpr long block_positions = 192;
-constexpr long block_inputs = 96;  // input channels of a work item: a multiple of every tile's rows
+constexpr long block_inputs = 192;  // input channels of a work item: a multiple of every tile's rows
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
 inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
 
-// dw[rows, columns] += a[positions, tile_rows]ᵀ · b[positions, tile_columns]
-void compute_tile(const float* a, const float* b, long positions, float* dw, long stride, long rows, long columns) {
-  Vector sums[tile_rows][tile_vectors] = {};
+// dw[rows, columns] += x[positions, tile_rows]ᵀ · b[positions, tile_columns], x's rows from channel `first` on.
+template <int Rows>
+void compute_tile(const float* const* x, long first, const float* b, long positions, float* dw, long stride, long columns) {
+  Vector sums[Rows][tile_vectors] = {};
 #pragma GCC unroll 2
   for (long m = 0; m < positions; m++) {
+    const float* a = x[m] + first;
     Vector gradient[tile_vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; v++) gradient[v] = load(b + v * lanes);
 #pragma GCC unroll 16
-    for (int r = 0; r < tile_rows; r++) {
-      const Vector x = splat(a[r]);
+    for (int r = 0; r < Rows; r++) {
+      const Vector value = splat(a[r]);
 #pragma GCC unroll 4
-      for (int v = 0; v < tile_vectors; v++) sums[r][v] += x * gradient[v];
+      for (int v = 0; v < tile_vectors; v++) sums[r][v] += value * gradient[v];
     }
-    a += tile_rows;
     b += tile_columns;
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < tile_rows; r++) {
+  for (int r = 0; r < Rows; r++) {
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; v++) {
       const long left = columns - v * lanes;
-      if (r >= rows || left <= 0) continue;
+      if (left <= 0) continue;
       float* to = dw + r * stride + v * lanes;
       if (left >= lanes) store(to, load(to) + sums[r][v]);
       else Part{left}.store(to, Part{left}.load(to) + sums[r][v]);
@@ -54,15 +56,15 @@ struct Item {
   long first, last;        // output positions
 };
 
-void compute_item(const DenseWeightGradient& op, const Memory& memory, const Item& item, float* dw, float* a, float* b) {
+void compute_item(const DenseWeightGradient& op, const Memory& memory, const Item& item, float* dw, float* b) {
   const float* x = memory.at(op.x);
   const float* dy = memory.at(op.dy);
   const Extent &in = op.in, &out = op.out;
   const long columns = op.out_channels;
-  const long row_tiles = (item.inputs + tile_rows - 1) / tile_rows;
   const long column_tiles = (columns + tile_columns - 1) / tile_columns;
   for (long block = item.first; block < item.last; block += block_positions) {
     const long end = smaller(block + block_positions, item.last);
+    const float* rows[block_positions];
     long count = 0;  // positions of the block whose tap is inside the input
     for (long m = block; m < end; m++) {
       long rest = m;
@@ -74,15 +76,7 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
       const long sample = rest / out.frames;
       if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
       const float* from = x + (((sample * in.frames + it) * in.height + ih) * in.width + iw) * op.in_channels + item.first_input;
-      for (long tile = 0; tile < row_tiles; tile++) {
-        const long exists = smaller(tile_rows, item.inputs - tile * tile_rows);
-        float* to = a + (tile * block_positions + count) * tile_rows;
-        if (exists == tile_rows) {
-          for (long r = 0; r < tile_rows; r++) to[r] = from[tile * tile_rows + r];
-        } else {
-          for (long r = 0; r < tile_rows; r++) to[r] = r < exists ? from[tile * tile_rows + r] : 0;
-        }
-      }
+      rows[count] = from;
       const float* gradient = dy + m * columns;
       for (long tile = 0; tile < column_tiles; tile++) {
         float* to = b + (tile * block_positions + count) * tile_columns;
@@ -97,12 +91,16 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
       count++;
     }
     if (count == 0) continue;
-    for (long column = 0; column < column_tiles; column++)
-      for (long row = 0; row < row_tiles; row++)
-        compute_tile(a + row * block_positions * tile_rows, b + column * block_positions * tile_columns, count,
-                     dw + row * tile_rows * columns + column * tile_columns, columns,
-                     smaller(tile_rows, item.inputs - row * tile_rows),
-                     smaller(tile_columns, columns - column * tile_columns));
+    for (long column = 0; column < column_tiles; column++) {
+      const float* panel = b + column * block_positions * tile_columns;
+      const long exists = smaller(tile_columns, columns - column * tile_columns);
+      float* to = dw + column * tile_columns;
+      long input = 0;
+      for (; input + tile_rows <= item.inputs; input += tile_rows)
+        compute_tile<tile_rows>(rows, input, panel, count, to + input * columns, columns, exists);
+      for (; input + 3 <= item.inputs; input += 3) compute_tile<3>(rows, input, panel, count, to + input * columns, columns, exists);
+      for (; input < item.inputs; input++) compute_tile<1>(rows, input, panel, count, to + input * columns, columns, exists);
+    }
   }
 }
 
@@ -122,10 +120,8 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
   float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
 #pragma omp parallel
   {
-    const size_t a_size = static_cast<size_t>(block_positions * round_up(smaller(op.depth, block_inputs), tile_rows));
-    const size_t b_size = static_cast<size_t>(block_positions * round_up(op.out_channels, tile_columns));
-    float* a = static_cast<float*>(malloc((a_size + b_size) * sizeof(float)));
-    float* b = a + a_size;
+    const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, tile_columns));
+    float* b = static_cast<float*>(malloc(panels * sizeof(float)));
 #pragma omp for schedule(dynamic, 1)
     for (long i = 0; i < items * splits; i++) {
       const long split = i % splits, block = i / splits % input_blocks;
@@ -134,9 +130,9 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
       const Item item{tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2],
                       block * block_inputs, smaller(block_inputs, op.depth - block * block_inputs),
                       positions * split / splits, positions * (split + 1) / splits};
-      compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, a, b);
+      compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, b);
     }
-    free(a);
+    free(b);
 #pragma omp for schedule(static)
     for (long i = 0; i < size; i++) {
       float total = partial[i];

@@ -51,6 +51,7 @@ struct Dense {
   int prologue;     // activation after the gates [batch, in_channels]; only for 1×1×1 at stride 1
   bool transposed;  // gradient with respect to the input
   bool accumulate;  // adds to y
+  const float* prepacked;  // instead of `packed`, or null
 };
 
 struct PackDense {

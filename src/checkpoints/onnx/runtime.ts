@@ -42,16 +42,30 @@ export async function runOnnx(
 ): Promise<Float32Array> {
   const session = await runtime.InferenceSession.create(model, { logSeverityLevel: 3 })
   try {
-    const feeds = Object.entries(inputs).map(([name, clip]) => {
-      const { batch, frames, height, width } = clip
-      const shape = media === 'video' ? [batch, 3, frames, height, width] : [batch, 3, height, width]
-      return [name, new runtime.Tensor('float32', channelsFirst(clip), shape)] as const
-    })
-    const results = await session.run(Object.fromEntries(feeds))
+    const results = await session.run(feedsOf(runtime, inputs, media))
     return results[LOGITS]!.data as Float32Array
   } finally {
     await session.release?.()
   }
+}
+
+/** Inputs as an exported model takes them: channels before frames. */
+export function feedsOf<T>(
+  runtime: TensorMaker<T>,
+  inputs: Inputs,
+  media: 'video' | 'image',
+): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, clip]) => {
+      const { batch, frames, height, width } = clip
+      const shape = media === 'video' ? [batch, 3, frames, height, width] : [batch, 3, height, width]
+      return [name, new runtime.Tensor('float32', channelsFirst(clip), shape)]
+    }),
+  )
+}
+
+interface TensorMaker<T> {
+  readonly Tensor: new (type: 'float32', data: Float32Array, shape: readonly number[]) => T
 }
 
 function channelsFirst({ data, batch, frames, height, width }: FrameBatch): Float32Array {

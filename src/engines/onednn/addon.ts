@@ -1,5 +1,7 @@
 /** Loads the native add-on and says what it offers; nothing else touches the built file. */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../errors.ts'
 
@@ -49,14 +51,26 @@ export interface Addon {
   measurePeak(threads: number): number
 }
 
-const PATH = fileURLToPath(new URL('../../../native/build/Release/mn_video.node', import.meta.url))
+const BUILT = 'native/build/Release/mn_video.node'
+
+/** The built file beside this package's package.json, wherever this module was compiled to. */
+function findBuilt(): string | undefined {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (dirname(folder) !== folder) {
+    const path = join(folder, BUILT)
+    if (existsSync(path)) return path
+    folder = dirname(folder)
+  }
+  return undefined
+}
 
 /** The add-on, or why it cannot be used. */
 export function loadAddon(): Addon | { readonly reason: string } {
+  const path = findBuilt()
+  if (!path) return { reason: 'not built; run: npm run build:native' }
   try {
-    return createRequire(import.meta.url)(PATH) as Addon
+    return createRequire(import.meta.url)(path) as Addon
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND'
-    return { reason: missing ? 'not built; run: npm run build:native' : messageOf(error).split('\n')[0]! }
+    return { reason: messageOf(error).split('\n')[0]! }
   }
 }

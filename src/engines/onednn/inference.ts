@@ -103,7 +103,7 @@ class Writer {
     return { builder: this.#builder, outputs, inputs: this.#inputs }
   }
 
-  #writeNode(resolved: ResolvedNode): void {
+  #writeNode(resolved: ResolvedNode) {
     const { node, shape } = resolved
     const { batch } = this.#options
     if (isKind(resolved, 'input')) return this.#input(resolved)
@@ -362,7 +362,7 @@ class Writer {
     this.#pointwise(name, shape, { a: source, gates, activation })
   }
 
-  #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>): void {
+  #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>) {
     const { shape } = resolved
     const y = this.#output(node.name, shape)
     const sums = this.#sums.get(node.input)

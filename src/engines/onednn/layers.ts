@@ -14,7 +14,7 @@ import {
 } from './geometry.ts'
 import type { TrainingWriter } from './training.ts'
 
-export function writeLayer(w: TrainingWriter, resolved: ResolvedNode): void {
+export function writeLayer(w: TrainingWriter, resolved: ResolvedNode) {
   if (isKind(resolved, 'input')) return input(w, resolved)
   if (isKind(resolved, 'conv') || isKind(resolved, 'linear')) return dense(w, resolved)
   if (isKind(resolved, 'channelwiseConv')) return channelwise(w, resolved)
@@ -375,7 +375,7 @@ function globalPool(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'globalPool
   backThrough(w, 'averagePool', node, fields)
 }
 
-function resample(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeOf<'resample'>>): void {
+function resample(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeOf<'resample'>>) {
   const [from] = inputs
   if (from!.frames === shape.frames && from!.height === shape.height && from!.width === shape.width) {
     return w.alias(node.name, node.input)
@@ -401,7 +401,7 @@ function backThrough(
   })
 }
 
-function dropout(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'dropout'>>): void {
+function dropout(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'dropout'>>) {
   if (!w.backwards) return w.alias(node.name, node.input)
   const count = countOf(w.batch, shape)
   const fields = { count, seed: w.external.dropout, rate: node.rate, stream: streamOf(node.name) }

@@ -1,0 +1,130 @@
+/**
+ * Times the native engine against ONNX Runtime on the same sub-networks: outputs are compared first, then both
+ * sides run in turn with equal threads. `npm run bench -- [--threads 2] [--repeats 9] [name …]`.
+ */
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import * as ort from 'onnxruntime-node'
+import { onnxOf } from '../src/checkpoints/onnx/from-network.ts'
+import { encodeModel } from '../src/checkpoints/onnx/model.ts'
+import { feedsOf, largestDifference } from '../src/checkpoints/onnx/runtime.ts'
+import type { Inputs } from '../src/engines/engine.ts'
+import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
+import { initialise } from '../src/network/initialise.ts'
+import { createRandom } from '../src/network/random.ts'
+import { isKind, resolve, type SubNetwork } from '../src/network/resolve.ts'
+import { initialStatistics, type ParameterStore } from '../src/network/store.ts'
+import { WORK } from './work.ts'
+
+const { values: options, positionals } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '2' },
+    repeats: { type: 'string', default: '9' },
+    dense: { type: 'string' },
+    profile: { type: 'boolean', default: false },
+  },
+  allowPositionals: true,
+})
+const threads = Number(options.threads)
+const repeats = Number(options.repeats)
+const { dense } = options
+
+const engine = await openOnednnEngine({
+  threads,
+  timed: options.profile,
+  ...(dense === 'onednn' || dense === 'own' ? { dense } : {}),
+})
+const peak = engine.measurePeak()
+console.log(
+  `${cpus()[0]?.model.trim()}, ${cpus().length} processors; ${threads} threads on both sides, float32`,
+)
+console.log(
+  `${engine.description}; oneDNN matmul 1536³: ${peak.toFixed(0)} GFLOP/s; ONNX Runtime ${ort.env.versions.common}`,
+)
+console.log(`median (fastest … slowest) of ${repeats} runs in turn, milliseconds`)
+
+for (const { name, network, configuration, bar } of WORK) {
+  if (positionals.length > 0 && !positionals.some((asked) => name.includes(asked))) continue
+  const subNetwork = resolve(network(), configuration)
+  const weights = initialise(subNetwork.network, 1)
+  // Residual branches start at 0; compared outputs should depend on them.
+  for (const [, values] of weights.values) if (values.every((value) => value === 0)) values.fill(0.1)
+  const result = await compare(subNetwork, weights)
+  const ratio = result.theirs.median / result.ours.median
+  const gflops = (2 * subNetwork.macs) / result.ours.median / 1e6
+  console.log(
+    `${name.padEnd(26)} ours ${show(result.ours)}  onnxruntime ${show(result.theirs)}  ` +
+      `${ratio.toFixed(2)}× (bar ${bar}×)  ${gflops.toFixed(0)} GFLOP/s = ${((100 * gflops) / peak).toFixed(0)} % of peak  ` +
+      `outputs differ by ${result.difference.toExponential(1)}`,
+  )
+}
+
+async function compare(subNetwork: SubNetwork, weights: ParameterStore) {
+  const statistics = initialStatistics(subNetwork)
+  const plan = await engine.compile(subNetwork, weights, { statistics })
+  const session = await ort.InferenceSession.create(
+    Buffer.concat(encodeModel(onnxOf(subNetwork, weights, statistics))),
+    {
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: 'all',
+    },
+  )
+  const inputs = randomInputs(subNetwork)
+  const feeds = feedsOf(ort, inputs, subNetwork.network.media)
+  const ours = (await plan.run(inputs)).logits
+  const theirs = (await session.run(feeds)).logits!.data as Float32Array
+  const difference = largestDifference(theirs, ours)
+  if (!(difference < 1e-3)) throw new Error(`outputs differ by ${difference} of the largest`)
+
+  const times = { ours: [] as number[], theirs: [] as number[] }
+  for (let i = 0; i < repeats; i++) {
+    times.ours.push(await timed(() => plan.run(inputs)))
+    times.theirs.push(await timed(() => session.run(feeds)))
+  }
+  if (options.profile) {
+    const steps = plan.profile().sort((a, b) => b.milliseconds - a.milliseconds)
+    for (const { op, name, milliseconds, flops } of steps.slice(0, 25)) {
+      const each = milliseconds / (repeats + 1)
+      console.log(
+        `  ${each.toFixed(2).padStart(8)} ms ${(flops / each / 1e6).toFixed(0).padStart(5)} GFLOP/s  ${op} ${name}`,
+      )
+    }
+  }
+  plan.dispose()
+  await session.release()
+  return { ours: summary(times.ours), theirs: summary(times.theirs), difference }
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await run()
+  return performance.now() - start
+}
+
+interface Summary {
+  readonly median: number
+  readonly fastest: number
+  readonly slowest: number
+}
+
+function summary(times: readonly number[]): Summary {
+  const sorted = [...times].sort((a, b) => a - b)
+  return { median: sorted[sorted.length >> 1]!, fastest: sorted[0]!, slowest: sorted.at(-1)! }
+}
+
+function show({ median, fastest, slowest }: Summary): string {
+  return `${median.toFixed(1)} (${fastest.toFixed(1)} … ${slowest.toFixed(1)})`
+}
+
+function randomInputs(subNetwork: SubNetwork): Inputs {
+  const random = createRandom(7)
+  return Object.fromEntries(
+    subNetwork.nodes.flatMap((resolved) => {
+      if (!isKind(resolved, 'input')) return []
+      const { frames, height, width } = resolved.shape
+      const data = new Float32Array(frames * height * width * 3).map(() => random.normal())
+      return [[resolved.node.name, { data, batch: 1, frames, height, width }]]
+    }),
+  )
+}

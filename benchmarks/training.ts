@@ -1,0 +1,90 @@
+/**
+ * Times training steps of the native engine (forward, loss, backward, SGD) beside inference of the same batch, and
+ * reports the memory a step needs. `npm run bench:training -- [--threads 2] [--repeats 5] [--profile] [name …]`.
+ */
+import { parseArgs } from 'node:util'
+import type { Inputs } from '../src/engines/engine.ts'
+import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
+import { initialise } from '../src/network/initialise.ts'
+import { isKind, resolve } from '../src/network/resolve.ts'
+import { initialStatistics } from '../src/network/store.ts'
+import { WORK } from './work.ts'
+
+const { values: options, positionals } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '2' },
+    repeats: { type: 'string', default: '5' },
+    profile: { type: 'boolean', default: false },
+  },
+  allowPositionals: true,
+})
+const repeats = Number(options.repeats)
+const engine = await openOnednnEngine({ threads: Number(options.threads), timed: options.profile })
+console.log(`${engine.description}; median (fastest) of ${repeats}, milliseconds`)
+
+for (const { name, network, configuration } of WORK) {
+  const asked = positionals.length > 0 ? positionals : ['x3d-m 1 ', 'slow-r50']
+  if (!asked.some((part) => name.includes(part))) continue
+  const batch = name.startsWith('x3d') ? 2 : 1
+  const subNetwork = resolve(network(), configuration)
+  const weights = initialise(subNetwork.network, 1)
+  const inputs: Inputs = Object.fromEntries(
+    subNetwork.nodes.flatMap((resolved) => {
+      if (!isKind(resolved, 'input')) return []
+      const { frames, height, width } = resolved.shape
+      const data = new Float32Array(batch * frames * height * width * 3).map((_, i) => Math.sin(i))
+      return [[resolved.node.name, { data, batch, frames, height, width }]]
+    }),
+  )
+  const plan = await engine.compile(subNetwork, weights, { statistics: initialStatistics(subNetwork) })
+  const trainer = await engine.openTrainer(subNetwork.network, weights, {
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 5e-5,
+  })
+  const labels = Int32Array.from({ length: batch }, (_, n) => n)
+  const inference: number[] = []
+  const training: number[] = []
+  for (let i = 0; i <= repeats; i++) {
+    inference.push(await timed(() => plan.run(inputs)))
+    training.push(
+      await timed(async () => {
+        await trainer.accumulate(subNetwork, inputs, { labels }, { dropoutSeed: i })
+        await trainer.step({ learningRate: 1e-6 })
+      }),
+    )
+  }
+  const [forward, step] = [inference, training].map((times) => times.slice(1).sort((a, b) => a - b))
+  const median = (times: readonly number[]) => times[times.length >> 1]!
+  console.log(
+    `${name.padEnd(24)} batch ${batch}: step ${median(step!).toFixed(0)} (${step![0]!.toFixed(0)}), ` +
+      `inference ${median(forward!).toFixed(0)} (${forward![0]!.toFixed(0)}), ratio ${(median(step!) / median(forward!)).toFixed(2)}; ` +
+      `arena ${(trainer.arenaBytes / batch / 2 ** 20).toFixed(0)} MiB per clip`,
+  )
+  if (options.profile) {
+    const byOperation = new Map<string, { milliseconds: number; flops: number }>()
+    for (const { op, name: step, milliseconds, flops } of trainer.profile()) {
+      const key = `${op}${step.endsWith(' backward') ? ' backward' : ''}`
+      const sum = byOperation.get(key) ?? { milliseconds: 0, flops: 0 }
+      byOperation.set(key, {
+        milliseconds: sum.milliseconds + milliseconds / (repeats + 1),
+        flops: sum.flops + flops,
+      })
+    }
+    for (const [op, { milliseconds, flops }] of [...byOperation].sort(
+      (a, b) => b[1].milliseconds - a[1].milliseconds,
+    )) {
+      console.log(
+        `  ${milliseconds.toFixed(1).padStart(8)} ms ${(flops / milliseconds / 1e6).toFixed(0).padStart(5)} GFLOP/s  ${op}`,
+      )
+    }
+  }
+  plan.dispose()
+  trainer.dispose()
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await run()
+  return performance.now() - start
+}

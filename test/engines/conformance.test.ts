@@ -1,0 +1,22 @@
+import { describe } from 'vitest'
+import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
+import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
+import { testConformance } from '../support/conformance.ts'
+
+const unavailable = onednnUnavailable()
+
+describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
+  testConformance(() => openOnednnEngine())
+})
+
+describe.skipIf(unavailable)(
+  'onednn engine on one thread with dense convolutions by oneDNN: conformance',
+  () => {
+    // Training does not use oneDNN: gradients are checked above.
+    testConformance(() => openOnednnEngine({ threads: 1, dense: 'onednn' }), { gradients: false })
+  },
+)
+
+describe('tfjs engine on the wasm backend: conformance', () => {
+  testConformance(() => openTfjsEngine('wasm'))
+})
