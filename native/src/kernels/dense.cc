@@ -142,6 +142,7 @@ struct Worker {
       return i >= 0 && i < extent ? i : -1;
     }
     const long scaled = o + w.padding[axis] - k;
+    if (w.stride[axis] == 1) return scaled >= 0 && scaled < extent ? scaled : -1;
     if (scaled < 0 || scaled % w.stride[axis] != 0) return -1;
     const long i = scaled / w.stride[axis];
     return i < extent ? i : -1;
@@ -175,18 +176,24 @@ struct Worker {
     float* y_values = memory.at(op.y);
     const Window& w = op.window;
     const long taps = w.taps();
-    for (long r = 0; r < (rows + 23) / 24 * 24; r++) {  // whole tiles of every height
-      if (r >= rows) {
-        for (long tap = 0; tap < taps; tap++) table[tap * block_rows + r] = zeros;
-        continue;
-      }
-      long m = first_row + r;
-      const long column = phase.start[2] + m % phase.count[2] * phase.step[2];
-      m /= phase.count[2];
-      const long line = phase.start[1] + m % phase.count[1] * phase.step[1];
-      m /= phase.count[1];
-      const long frame = phase.start[0] + m % phase.count[0] * phase.step[0];
-      const long sample = m / phase.count[0];
+    for (long r = rows; r < (rows + 23) / 24 * 24; r++)  // whole tiles of every height
+      for (long tap = 0; tap < taps; tap++) table[tap * block_rows + r] = zeros;
+    if (is_pointwise()) {
+      for (long r = 0; r < rows; r++) table[r] = x + (first_row + r) * op.in_channels;
+      for (long r = 0; r < rows; r++) out[r] = y_values + (first_row + r) * op.out_channels;
+      for (long r = 0; residual_values && r < rows; r++) residual[r] = residual_values + (first_row + r) * op.out_channels;
+      if (op.gates != nowhere || op.prologue != none)
+        for (long r = 0; r < rows; r++) gate(r, (first_row + r) / y.sample());
+      return multiply(count, rows, first_panel, last_panel);
+    }
+    // Counts positions on from the first: divisions for every row would cost as much as thin layers themselves.
+    long at[3] = {first_row / phase.count[2] / phase.count[1] % phase.count[0],
+                  first_row / phase.count[2] % phase.count[1], first_row % phase.count[2]};
+    long sample = first_row / phase.count[2] / phase.count[1] / phase.count[0];
+    for (long r = 0; r < rows; r++) {
+      const long frame = phase.start[0] + at[0] * phase.step[0];
+      const long line = phase.start[1] + at[1] * phase.step[1];
+      const long column = phase.start[2] + at[2] * phase.step[2];
       const long position = ((sample * y.frames + frame) * y.height + line) * y.width + column;
       out[r] = y_values + position * op.out_channels;
       if (residual_values) residual[r] = residual_values + position * op.out_channels;
@@ -203,9 +210,25 @@ struct Worker {
           }
         }
       }
-      if (op.gates != nowhere || op.prologue != none) gate(r, sample);
+      if (++at[2] == phase.count[2]) {
+        at[2] = 0;
+        if (++at[1] == phase.count[1]) {
+          at[1] = 0;
+          if (++at[0] == phase.count[0]) {
+            at[0] = 0;
+            sample++;
+          }
+        }
+      }
     }
     multiply(count, rows, first_panel, last_panel);
+  }
+
+  // 1×1×1 at stride 1: row m sees row m.
+  bool is_pointwise() const {
+    const Window& w = op.window;
+    return w.taps() == 1 && w.stride[0] * w.stride[1] * w.stride[2] == 1 && op.depth == op.in_channels &&
+           w.padding[0] + w.padding[1] + w.padding[2] == 0;
   }
 
   // Replaces the row that a 1×1×1 convolution sees by its gated and activated copy.

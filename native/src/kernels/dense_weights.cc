@@ -66,16 +66,25 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
     const long end = smaller(block + block_positions, item.last);
     const float* rows[block_positions];
     long count = 0;  // positions of the block whose tap is inside the input
+    // Counts positions on from the block's first instead of dividing for each.
+    long ow = block % out.width, oh = block / out.width % out.height, ot = block / out.frame() % out.frames;
+    long sample = block / out.sample();
     for (long m = block; m < end; m++) {
-      long rest = m;
-      const long iw = rest % out.width * op.window.stride[2] - op.window.padding[2] + item.w;
-      rest /= out.width;
-      const long ih = rest % out.height * op.window.stride[1] - op.window.padding[1] + item.h;
-      rest /= out.height;
-      const long it = rest % out.frames * op.window.stride[0] - op.window.padding[0] + item.t;
-      const long sample = rest / out.frames;
-      if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
+      const long iw = ow * op.window.stride[2] - op.window.padding[2] + item.w;
+      const long ih = oh * op.window.stride[1] - op.window.padding[1] + item.h;
+      const long it = ot * op.window.stride[0] - op.window.padding[0] + item.t;
       const float* from = x + (((sample * in.frames + it) * in.height + ih) * in.width + iw) * op.in_channels + item.first_input;
+      if (++ow == out.width) {
+        ow = 0;
+        if (++oh == out.height) {
+          oh = 0;
+          if (++ot == out.frames) {
+            ot = 0;
+            sample++;
+          }
+        }
+      }
+      if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
       rows[count] = from;
       const float* gradient = dy + m * columns;
       for (long tile = 0; tile < column_tiles; tile++) {

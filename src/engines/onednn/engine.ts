@@ -46,6 +46,8 @@ export interface Workshop {
   readonly timed: boolean
   readonly onednn: boolean
   readonly arena: NativeMemory
+  /** Frees something after the runs that wait now. */
+  retire(resource: { dispose(): void }): void
   /** Runs a program alone, then `read` before the arena changes. */
   run<T>(
     program: BuiltProgram,
@@ -103,6 +105,9 @@ function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): 
     arena,
     timed: options.timed ?? false,
     onednn: (options.dense ?? (addon.instructionSet === 'avx512' ? 'onednn' : 'own')) === 'onednn',
+    retire(resource) {
+      queue = queue.then(() => resource.dispose())
+    },
     run(built, externals, read) {
       const result = queue.then(async () => {
         try {

@@ -90,8 +90,8 @@ export class CompiledPlan implements Plan {
 
   /** Frees the weights; runs under way finish first. */
   free(): void {
-    for (const { built } of this.#variants) built.program.dispose()
-    for (const constants of this.#constants.values()) constants.dispose()
+    for (const { built } of this.#variants) this.#workshop.retire(built.program)
+    for (const constants of this.#constants.values()) this.#workshop.retire(constants)
     this.#variants = []
     this.#constants.clear()
   }
@@ -123,11 +123,11 @@ export class CompiledPlan implements Plan {
   }
 
   #drop(variant: Variant): void {
-    variant.built.program.dispose()
+    this.#workshop.retire(variant.built.program)
     this.#variants = this.#variants.filter((other) => other !== variant)
     const folding = variant.key.slice(variant.key.indexOf(' ') + 1)
     if (this.#variants.some(({ key }) => key.slice(key.indexOf(' ') + 1) === folding)) return
-    this.#constants.get(folding)?.dispose()
+    this.#workshop.retire(this.#constants.get(folding)!)
     this.#constants.delete(folding)
   }
 }

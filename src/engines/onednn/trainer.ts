@@ -130,8 +130,7 @@ export class OnednnTrainer implements Trainer {
   }
 
   dispose(): void {
-    for (const { built } of this.#programs) built.program.dispose()
-    this.#optimiser.built.program.dispose()
+    for (const { built } of [...this.#programs, this.#optimiser]) this.#workshop.retire(built.program)
     this.#programs = []
   }
 
@@ -160,7 +159,7 @@ export class OnednnTrainer implements Trainer {
     const written = writeTraining(addon, subNetwork, { batch, normalisation, purpose })
     const entry = { key, network, written, built: written.builder.build(addon, undefined, timed) }
     this.#programs.push(entry)
-    if (this.#programs.length > PROGRAM_LIMIT) this.#programs.shift()!.built.program.dispose()
+    if (this.#programs.length > PROGRAM_LIMIT) this.#workshop.retire(this.#programs.shift()!.built.program)
     return entry
   }
 
