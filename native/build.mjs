@@ -27,13 +27,10 @@ if (missing) {
     console.log(`native engine built: ${folder}build/Release/mn_video.node`)
   } else {
     const output = `${built.stdout}\n${built.stderr}`
-    if (
-      /Could not find|NOTFOUND|not found/.test(output) &&
-      /dnnl|OpenMP/i.test(output) &&
-      !/error:/.test(output)
-    ) {
+    const absent = /MISSING: (.*)/.exec(output)?.[1]
+    if (absent) {
       console.log(
-        `native engine not built: oneDNN or OpenMP is missing; on Debian: apt-get install libdnnl-dev (${COST}).`,
+        `native engine not built: ${absent} is missing; on Debian: apt-get install libdnnl-dev g++ (${COST}).`,
       )
     } else {
       console.error(output)
