@@ -177,7 +177,7 @@ describe('mn-video export', () => {
     [['runs/x3d', '--onnx', 'a.onnx', '--opset', '9'], 2, '--opset must be from 13 to 19, not 9.'],
     [['runs/x3d', '--onnx', 'a.onnx', '--gflops', '1', '--width', '1'], 2, 'give one of --gflops'],
     [['runs/x3d', '--onnx', 'a.onnx', '--width', '0.63'], 1, 'has no batch-norm statistics of its own'],
-    [['runs/x3d', '--onnx', 'a.onnx', '--mflops', '0.001'], 1, 'nothing fits a budget'],
+    [['runs/x3d', '--onnx', 'a.onnx', '--mflops', '0.001'], 1, 'nothing fits mflops 0.001'],
     [['nothing', '--onnx', 'a.onnx'], 1, 'nothing: is not a run'],
     [['runs/x3d', '--onnx', 'no/such/folder/a.onnx'], 1, 'no/such/folder/a.onnx: cannot be written'],
   ])('says what is wrong with %j', async (args, code, message) => {
