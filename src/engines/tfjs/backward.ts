@@ -4,7 +4,7 @@
  * package registers no gradients); everything here is a composite that every backend can run.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import type { ActivationFunction, NodeOf } from '../../network/graph.ts'
+import type { ActivationFunction, NodeOf, Triple } from '../../network/graph.ts'
 import type { ResolvedNode } from '../../network/resolve.ts'
 import type { ComputedNode } from './nodes.ts'
 import { averagingMatrix, channelMean, everyFrame, type Moments, padding2D, spatial } from './ops.ts'
@@ -94,13 +94,8 @@ export function backwardNode(
     }
     case 'maxPool':
       return { inputs: [throughMaxPool(read(node.input), trace.output, dy, node)], parameters: {} }
-    case 'globalPool': {
-      const { shape } = read(node.input)
-      const values = kernel![0] * kernel![1] * kernel![2]
-      if (dy.shape[2] * dy.shape[3] !== 1)
-        throw new Error('inputs above the training size are not trained on')
-      return { inputs: [tf.mul(tf.ones(shape), tf.div(dy, values)) as tf.Tensor5D], parameters: {} }
-    }
+    case 'globalPool':
+      return { inputs: [throughGlobalPool(read(node.input), dy, kernel!)], parameters: {} }
     case 'resample':
       return { inputs: [throughAveraging(read(node.input).shape, dy), undefined], parameters: {} }
     case 'dropout':
@@ -212,10 +207,7 @@ const channelwiseTap: Tap = (x, filter, dy, { stride, padding }) => {
     tf.sum(tf.sum(tf.reshape(tf.mul(seen, dy), [images, outHeight * outWidth, channels]), 1), 0),
   )
   // The full correlation of dy, spread out by the stride, with the flipped filter.
-  const wide = spreadOut(tf.reshape(dy, [images * outHeight, outWidth, channels]), stride[2])
-  const spreadWidth = outWidth * stride[2]
-  const tall = spreadOut(tf.reshape(wide, [images, outHeight, spreadWidth * channels]), stride[1])
-  const spread = tf.reshape<tf.Rank.R4>(tall, [images, outHeight * stride[1], spreadWidth, channels])
+  const spread = spread2D(dy, stride)
   const rightSize = fitTo(spread, height + 2 * padding[1] - kh + 1, width + 2 * padding[2] - kw + 1)
   const surrounded = tf.pad(rightSize, [
     [0, 0],
@@ -248,21 +240,32 @@ function overTaps2D(
   { stride, padding }: Pick<Window, 'stride' | 'padding'>,
   visit: (seen: tf.Tensor4D) => tf.Tensor,
 ): tf.Tensor[] {
-  const [images, , , channels] = x.shape
-  const [, outHeight, outWidth] = dy.shape
   const padded = tf.pad(x, padding2D(padding))
-  return Array.from({ length: kh * kw }, (_, tap) => {
-    const [top, left] = [Math.floor(tap / kw), tap % kw]
-    const bottom = top + (outHeight - 1) * stride[1] + 1
-    const right = left + (outWidth - 1) * stride[2] + 1
-    const seen = tf.stridedSlice(
-      padded,
-      [0, top, left, 0],
-      [images, bottom, right, channels],
-      [1, stride[1], stride[2], 1],
-    )
-    return visit(seen as tf.Tensor4D)
-  })
+  return Array.from({ length: kh * kw }, (_, tap) =>
+    visit(seenByTap(padded, dy, [Math.floor(tap / kw), tap % kw], stride)),
+  )
+}
+
+/** The values of padded images that one tap of a kernel meets: [images, outHeight, outWidth, c]. */
+function seenByTap(
+  padded: tf.Tensor4D,
+  { shape: [images, outHeight, outWidth] }: tf.Tensor4D,
+  [top, left]: readonly [number, number],
+  stride: Triple,
+): tf.Tensor4D {
+  const bottom = top + (outHeight - 1) * stride[1] + 1
+  const right = left + (outWidth - 1) * stride[2] + 1
+  const end = [images, bottom, right, padded.shape[3]]
+  return tf.stridedSlice(padded, [0, top, left, 0], end, [1, stride[1], stride[2], 1]) as tf.Tensor4D
+}
+
+/** Images with zeros after each value, as many as the stride skips. */
+function spread2D(x: tf.Tensor4D, stride: Triple): tf.Tensor4D {
+  const [images, height, width, channels] = x.shape
+  const wide = spreadOut(tf.reshape(x, [images * height, width, channels]), stride[2])
+  const spreadWidth = width * stride[2]
+  const tall = spreadOut(tf.reshape(wide, [images, height, spreadWidth * channels]), stride[1])
+  return tf.reshape(tall, [images, height * stride[1], spreadWidth, channels])
 }
 
 function throughActivation(
@@ -286,22 +289,56 @@ function throughActivation(
   }
 }
 
-/** Through the backend's own kernel, which every backend has; tfjs does not export it as an operation. */
-function throughMaxPool(
-  x: tf.Tensor5D,
-  y: tf.Tensor5D,
-  dy: tf.Tensor5D,
-  { kernel, stride, padding }: Window,
-): tf.Tensor5D {
-  const images = (value: tf.Tensor5D) => {
-    const [batch, frames, height, width, channels] = value.shape
-    return tf.reshape<tf.Rank.R4>(value, [batch * frames, height, width, channels])
+/**
+ * To the first of the largest values in each window, as PyTorch does. Tap by tap: the wasm backend's own kernel is
+ * wrong where windows reach into the padding.
+ */
+function throughMaxPool(x: tf.Tensor5D, y: tf.Tensor5D, dy: tf.Tensor5D, window: Window): tf.Tensor5D {
+  const [, , height, width, channels] = x.shape
+  const images = (value: tf.Tensor5D) =>
+    tf.reshape<tf.Rank.R4>(value, [value.shape[0] * value.shape[1], value.shape[2], value.shape[3], channels])
+  const { kernel, padding, stride } = window
+  const [paddedHeight, paddedWidth] = [height + 2 * padding[1], width + 2 * padding[2]]
+  const padded = tf.pad(images(x), padding2D(padding), LOWEST)
+  const [largest, dlargest] = [images(y), images(dy)]
+  let free: tf.Tensor4D = tf.onesLike(largest)
+  let dpadded: tf.Tensor4D = tf.zerosLike(padded)
+  for (let tap = 0; tap < kernel[1] * kernel[2]; tap++) {
+    const [top, left] = [Math.floor(tap / kernel[2]), tap % kernel[2]]
+    const seen = seenByTap(padded, dlargest, [top, left], stride)
+    const hit = tf.mul<tf.Tensor4D>(tf.cast(tf.equal(seen, largest), 'float32'), free)
+    free = tf.sub(free, hit)
+    const spread = spread2D(tf.mul<tf.Tensor4D>(dlargest, hit), stride)
+    const fitted = fitTo(spread, paddedHeight - top, paddedWidth - left)
+    dpadded = tf.add(
+      dpadded,
+      tf.pad(fitted, [
+        [0, 0],
+        [top, 0],
+        [left, 0],
+        [0, 0],
+      ]),
+    )
   }
-  const attributes = { filterSize: spatial(kernel), strides: spatial(stride), pad: padding2D(padding) }
-  const dx = tf
-    .engine()
-    .runKernel('MaxPoolGrad', { dy: images(dy), input: images(x), output: images(y) }, attributes)
-  return tf.reshape(dx as tf.Tensor, x.shape)
+  const dx = tf.slice(dpadded, [0, padding[1], padding[2], 0], images(x).shape)
+  return tf.reshape(dx, x.shape)
+}
+
+/** Below every value, so that padding never wins. */
+const LOWEST = -3.4e38
+
+/** Spreads each position's gradient evenly over the frames and the window that it is the mean of. */
+function throughGlobalPool(x: tf.Tensor5D, dy: tf.Tensor5D, [kt, kh, kw]: Triple): tf.Tensor5D {
+  const [batch, , height, width, channels] = x.shape
+  const image = tf.reshape<tf.Rank.R4>(dy, [batch, dy.shape[2], dy.shape[3], channels])
+  const surrounded = tf.pad(image, [
+    [0, 0],
+    [kh - 1, kh - 1],
+    [kw - 1, kw - 1],
+    [0, 0],
+  ])
+  const perFrame = tf.div(tf.avgPool(surrounded, [kh, kw], 1, 'valid'), kt)
+  return tf.mul(tf.ones(x.shape), tf.reshape(perFrame, [batch, 1, height, width, channels]))
 }
 
 /** The transpose of adaptive average pooling. */
