@@ -3,6 +3,7 @@
  * sides run in turn with equal threads. `npm run bench -- [--threads 2] [--repeats 9] [name …]`.
  */
 import { cpus } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as ort from 'onnxruntime-node'
 import { onnxOf } from '../src/checkpoints/onnx/from-network.ts'
@@ -15,6 +16,9 @@ import { createRandom } from '../src/network/random.ts'
 import { isKind, resolve, type SubNetwork } from '../src/network/resolve.ts'
 import { initialStatistics, type ParameterStore } from '../src/network/store.ts'
 import { WORK } from './work.ts'
+
+/** Each side's threads spin for a while after a run, waiting for more work: they must not spin into the other's. */
+const REST_MILLISECONDS = 50
 
 const { values: options, positionals } = parseArgs({
   options: {
@@ -97,6 +101,7 @@ async function compare(subNetwork: SubNetwork, weights: ParameterStore) {
 }
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
+  await setTimeout(REST_MILLISECONDS)
   const start = performance.now()
   await run()
   return performance.now() - start
