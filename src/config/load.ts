@@ -1,5 +1,5 @@
 /** Configuration files: finding and reading them. What is in them is read by `parse.ts`. */
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MnVideoError, messageOf } from '../errors.ts'
@@ -18,10 +18,11 @@ const presets = fileURLToPath(new URL('../../configs/', import.meta.url))
  */
 export async function loadConfig(path: string): Promise<Config> {
   const file = path.replace(/^app:/, '')
-  const bytes = await readLimited(file)
-  if (bytes !== undefined) return parseConfig(decode(bytes, file), file)
   const preset = /^\w+$/.test(file) ? join(presets, `${file}.yml`) : undefined
   const presetBytes = preset === undefined ? undefined : await readLimited(preset)
+  // A folder of a recipe's name (a run, say) does not hide the recipe.
+  const bytes = presetBytes && (await isFolder(file)) ? undefined : await readLimited(file)
+  if (bytes !== undefined) return parseConfig(decode(bytes, file), file)
   if (preset === undefined || presetBytes === undefined) {
     const names = (await presetNames()).join(', ')
     throw new MnVideoError('config', `${file}: no such file. Give a configuration file, or one of ${names}.`)
@@ -37,6 +38,12 @@ export async function presetNames(): Promise<string[]> {
     .map((file) => file.slice(0, -4))
     .sort()
 }
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 
 /** The bytes of a file of at most `maxBytes`; undefined where there is none. */
 async function readLimited(file: string): Promise<Buffer | undefined> {

@@ -193,6 +193,11 @@ describe('mn-video profile', () => {
     },
   )
 
+  it('finds a recipe behind a folder of its name', async () => {
+    await mkdir(at('x3d'))
+    expect(await mnVideo(['profile', 'x3d'], { cwd: folder })).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('changes keys of the configuration for one command', async () => {
     const { stdout } = await mnVideo([
       'profile',
