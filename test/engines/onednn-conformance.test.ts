@@ -1,6 +1,5 @@
 import { describe } from 'vitest'
 import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
-import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
 import { testConformance } from '../support/conformance.ts'
 
 const unavailable = onednnUnavailable()
@@ -16,7 +15,3 @@ describe.skipIf(unavailable)(
     testConformance(() => openOnednnEngine({ threads: 1, dense: 'onednn' }), { gradients: false })
   },
 )
-
-describe('tfjs engine on the wasm backend: conformance', () => {
-  testConformance(() => openTfjsEngine('wasm'))
-})
