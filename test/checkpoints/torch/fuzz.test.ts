@@ -70,6 +70,10 @@ const SAMPLES = [
   'x3d_reduced_legacy.pyth',
   'x3d_reduced_fp16.pyth',
   'x3d_reduced_pyslowfast.pyth',
+  'x3d_reduced_pytorchvideo.pyth',
+  'slowfast_reduced_pytorchvideo.pyth',
+  'wrn10_2_mutualnet.pt',
+  'x3d_reduced.safetensors',
 ]
 
 const subjects: readonly Subject[] = [
