@@ -58,8 +58,19 @@ export const statisticsFile = (configuration: Configuration): string =>
  */
 export async function writeRun(
   folder: string,
-  { config, weights, table, statistics }: NewRun,
+  { config, weights, table, statistics = new Map() }: NewRun,
 ): Promise<void> {
+  await createRun(folder, config)
+  await writeWeights(folder, buildNetwork(config), weights)
+  await writeTable(folder, table, statistics)
+}
+
+/**
+ * Makes the folder of a run, with its configuration.
+ *
+ * @throws MnVideoError `run` when the folder exists and is not empty
+ */
+export async function createRun(folder: string, config: Config): Promise<void> {
   if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
   const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -68,14 +79,52 @@ export async function writeRun(
   if (existing.length > 0) {
     throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
   }
-  try {
+  await writing(folder, async () => {
     await mkdir(folder, { recursive: true })
     await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
-    await writeWeights(join(folder, WEIGHTS), buildNetwork(config), weights)
-    if (statistics) await mkdir(join(folder, STATISTICS), { recursive: true })
-    for (const [file, values] of statistics ?? []) await writeStatistics(join(folder, file), values)
+  })
+}
+
+/** The configuration of a run. */
+export async function readRunConfig(folder: string): Promise<Config> {
+  return parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
+}
+
+/** Writes the weights of a run, in place of those that were there. */
+export async function writeWeights(folder: string, network: Network, weights: ParameterStore): Promise<void> {
+  const tensors = new Map<string, SafetensorsTensor>(
+    parametersOf(network).map(({ name, shape }) => [
+      name,
+      { dtype: 'F32', shape, data: weights.values.get(name)! },
+    ]),
+  )
+  await writing(folder, () =>
+    writeSafetensors(join(folder, WEIGHTS), tensors, {
+      format: 'mn-video',
+      network: network.name,
+      layout: 'channels last',
+    }),
+  )
+}
+
+/** Writes the query table of a run after the statistics that it names, in place of those that were there. */
+export async function writeTable(
+  folder: string,
+  table: QueryTable,
+  statistics: NonNullable<NewRun['statistics']>,
+): Promise<void> {
+  await writing(folder, async () => {
+    if (statistics.size > 0) await mkdir(join(folder, STATISTICS), { recursive: true })
+    for (const [file, values] of statistics) await writeStatistics(join(folder, file), values)
     await writeAtomically(join(folder, TABLE), [Buffer.from(formatTable(table))])
+  })
+}
+
+async function writing(folder: string, task: () => Promise<void>): Promise<void> {
+  try {
+    await task()
   } catch (error) {
+    if (error instanceof MnVideoError) throw error
     throw new MnVideoError('run', `${folder}: cannot be written: ${reasonOf(error)}.`, { cause: error })
   }
 }
@@ -86,7 +135,7 @@ export async function writeRun(
  * @throws MnVideoError `run`, `config` or `weights`, naming the file that is missing or damaged
  */
 export async function readRun(folder: string): Promise<Run> {
-  const config = parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
+  const config = await readRunConfig(folder)
   const network = buildNetwork(config)
   const tableFile = join(folder, TABLE)
   const table = parseQueryTable(await readText(folder, TABLE), tableFile)
@@ -180,20 +229,6 @@ async function readText(folder: string, name: string): Promise<string> {
         : `${file}: cannot be read: ${reasonOf(error)}.`,
     )
   }
-}
-
-async function writeWeights(path: string, network: Network, weights: ParameterStore): Promise<void> {
-  const tensors = new Map<string, SafetensorsTensor>(
-    parametersOf(network).map(({ name, shape }) => [
-      name,
-      { dtype: 'F32', shape, data: weights.values.get(name)! },
-    ]),
-  )
-  await writeSafetensors(path, tensors, {
-    format: 'mn-video',
-    network: network.name,
-    layout: 'channels last',
-  })
 }
 
 async function readWeights(path: string, network: Network): Promise<ParameterStore> {
