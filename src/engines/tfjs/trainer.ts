@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { inputsOf, type Network } from '../../network/graph.ts'
+import { activations, peakActivations } from '../../network/profile.ts'
 import { createRandom } from '../../network/random.ts'
 import { isKind, type ResolvedNode, type SubNetwork } from '../../network/resolve.ts'
 import { type BatchNormStatistics, forEachRun, type ParameterStore } from '../../network/store.ts'
@@ -43,6 +44,8 @@ export function createTrainer(
     gradients: () => sgd.gradients,
     velocities: () => sgd.velocities,
     step: async (rates) => sgd.step(rates),
+    // Every output is kept for the backward pass, which frees nothing before the end either.
+    bytesFor: (subNetwork, batch) => 4 * batch * (2 * activations(subNetwork) + peakActivations(subNetwork)),
     async statistics(subNetwork, inputs) {
       const batch = checkInputs(subNetwork, inputs)
       activate()
