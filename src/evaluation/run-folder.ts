@@ -28,6 +28,11 @@ const CONFIG = 'config.yml'
 const WEIGHTS = 'model.safetensors'
 const TABLE = 'query-table.json'
 const STATISTICS = 'bn'
+const PREDICTIONS = 'predictions'
+/** What was evaluated, a line each (`sweep-results.ts`). */
+export const SWEEP = 'sweep.jsonl'
+/** What happened in training, a line each (`run-log.ts`). */
+export const LOG = 'log.jsonl'
 
 /** No table or configuration is longer; a file that is was put there by mistake. */
 const MAX_TEXT_BYTES = 64 * 2 ** 20
@@ -50,6 +55,10 @@ export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
 /** The file of a configuration's batch-norm statistics, relative to the run. */
 export const statisticsFile = (configuration: Configuration): string =>
   `${STATISTICS}/${configurationKey(configuration)}.safetensors`
+
+/** The file of what a configuration answered (`predictions.ts`), relative to the run. */
+export const predictionsFile = (configuration: Configuration): string =>
+  `${PREDICTIONS}/${configurationKey(configuration)}.jsonl`
 
 /**
  * Writes a new run. The query table goes last, so that a folder with a table is whole.
@@ -135,13 +144,33 @@ async function writing(folder: string, task: () => Promise<void>): Promise<void>
  * @throws MnVideoError `run`, `config` or `weights`, naming the file that is missing or damaged
  */
 export async function readRun(folder: string): Promise<Run> {
-  const config = await readRunConfig(folder)
-  const network = buildNetwork(config)
-  const tableFile = join(folder, TABLE)
-  const table = parseQueryTable(await readText(folder, TABLE), tableFile)
-  checkTable(table, network, tableFile)
+  const { config, network } = await readRunHead(folder)
+  const table = await readTable(folder, network)
   return { folder, config, network, weights: await readWeights(join(folder, WEIGHTS), network), table }
 }
+
+/** What a run is of, without its weights. */
+export async function readRunHead(folder: string): Promise<Pick<Run, 'folder' | 'config' | 'network'>> {
+  const config = await readRunConfig(folder)
+  return { folder, config, network: buildNetwork(config) }
+}
+
+/** A run's query table, its costs checked against the network; undefined where it has none yet. */
+export const findTable = async (folder: string, network: Network): Promise<QueryTable | undefined> =>
+  (await isThere(join(folder, TABLE))) ? readTable(folder, network) : undefined
+
+async function readTable(folder: string, network: Network): Promise<QueryTable> {
+  const file = join(folder, TABLE)
+  const table = parseQueryTable(await readText(folder, TABLE), file)
+  checkTable(table, network, file)
+  return table
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 /** A table is believed in its accuracies; what a configuration costs is counted again. */
 function checkTable(table: QueryTable, network: Network, file: string): void {
