@@ -2,6 +2,7 @@
  * The query table: which configurations of a network may run, what each costs and how accurate it is; and the
  * choice of one under a budget. Statistics of batch norm are files beside the table.
  */
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
@@ -17,6 +18,8 @@ const entrySchema = z.strictObject({
   /** Share of validation samples right at the first guess, 0 to 1; absent while untrained. */
   top1: z.number().min(0).max(1).optional(),
   top5: z.number().min(0).max(1).optional(),
+  /** Milliseconds that one clip or image took where the table was made, decoding not counted. */
+  latencyMs: z.number().positive().optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()
@@ -29,6 +32,10 @@ const tableSchema = z.strictObject({
   network: z.string(),
   /** False for fresh weights: then entries differ in cost alone. */
   trained: z.boolean(),
+  /** What identifies the weights that the accuracies were measured with. */
+  weights: z.string().optional(),
+  /** `digestOf` the rest, so that a table edited by hand is found out. */
+  digest: z.string().optional(),
   /** From the cheapest to the dearest. */
   entries: z.array(entrySchema).min(1, 'has no configuration').max(100_000, 'has too many configurations'),
 })
@@ -112,9 +119,22 @@ export function parseQueryTable(text: string, name: string): QueryTable {
     throw fail('is not JSON')
   }
   const parsed = tableSchema.safeParse(json)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    const { digest, ...table } = parsed.data
+    if (digest === digestOf(table)) return table
+    throw new MnVideoError(
+      'run',
+      `${name}: its numbers are not those that were measured: the file has been edited. Take the original, or test the run again: mn-video test RUN`,
+    )
+  }
   const { path, message } = parsed.error.issues[0]!
   throw fail(`${path.join('.') || 'the whole'}: ${message}`)
+}
+
+/** A hash of what a table says, in whatever order its keys are. */
+export function digestOf(table: QueryTable): string {
+  const { digest: _, ...rest } = tableSchema.parse(table)
+  return createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16)
 }
 
 /** `4.73 GFLOPs`, `569 MFLOPs`: three significant digits, in the literature's unit. */

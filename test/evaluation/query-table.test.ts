@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   chooseUnder,
+  digestOf,
   formatMacs,
   parseQueryTable,
   type QueryTable,
@@ -63,7 +64,22 @@ describe('query table', () => {
   })
 
   it('reads back what JSON says', () => {
-    expect(parseQueryTable(JSON.stringify(untrained), 'q.json')).toEqual(untrained)
+    const written = { ...untrained, digest: digestOf(untrained) }
+    expect(parseQueryTable(JSON.stringify(written), 'q.json')).toEqual(untrained)
+  })
+
+  it('refuses numbers that somebody has changed', () => {
+    const [first, ...others] = untrained.entries
+    const digest = digestOf(untrained)
+    for (const table of [
+      { ...untrained, digest, entries: [{ ...first!, top1: 0.99 }, ...others] },
+      { ...untrained, digest, trained: true },
+      untrained,
+    ]) {
+      expect(() => parseQueryTable(JSON.stringify(table), 'q.json')).toThrow(
+        'q.json: its numbers are not those',
+      )
+    }
   })
 
   it.each([
