@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'budget'
   /** An engine or one of its backends cannot be used. */
   | 'engine'
+  /** Training cannot go on: losses that are no numbers, too little memory. */
+  | 'training'
   /** A program that is needed (FFmpeg) is missing. */
   | 'missing'
   /** The command line is wrong. */

@@ -23,6 +23,12 @@ export function count(text: string): number {
   throw new InvalidArgumentError('Give a whole number from 1.')
 }
 
+/** Values separated by commas, each read alike. */
+export const listOf =
+  <T>(one: (text: string) => T) =>
+  (text: string): readonly T[] =>
+    text.split(',').map(one)
+
 /** The options that say what a call may cost: a budget, or an exact configuration. */
 export interface BudgetOptions {
   readonly gflops?: number

@@ -10,6 +10,8 @@ import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
+import { addTest } from './test.ts'
+import { addTrain } from './train.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -25,6 +27,8 @@ const program = new Command('mn-video')
     'after',
     '\nStart with:\n  mn-video init x3d --out runs/x3d\n  mn-video eval --clip video.mp4 --gflops 2',
   )
+addTrain(program)
+addTest(program)
 addEval(program)
 addInit(program)
 addImport(program)

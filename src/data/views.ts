@@ -22,6 +22,10 @@ export function clipSpan(network: Network, config: Config): ClipSpan {
   }
 }
 
+/** Pixels a side of the clips that a configuration's inputs are made of: those of its largest input. */
+export const decodedSize = (network: Network, size: number): number =>
+  hasWholeInput(network) ? Math.max(size, network.size) : size
+
 /**
  * Decodes the test views of a video, each spatial crop of the first temporal view, then of the next. A single
  * crop is cut from the middle of a picture scaled as in training; three crops cover the whole picture, scaled to
@@ -37,7 +41,7 @@ export async function videoTestClips(
   { size, views, take }: { readonly size: number; readonly views: Views; readonly take?: readonly number[] },
   options: DecodeOptions = {},
 ): Promise<FrameBatch[]> {
-  const side = hasWholeInput(network) ? Math.max(size, network.size) : size
+  const side = decodedSize(network, size)
   const clips = await decodeViews(
     file,
     {
