@@ -165,9 +165,7 @@ function trainingDecoder(network: Network, config: Config, indexes: FrameIndexes
     if (!('path' in source)) return cropPadded(random, source, config)
     if (network.media === 'image') {
       signal.throwIfAborted()
-      const clip = asBatch(
-        await decodeImageRegion(source.path, (native) => drawRegion(random, native, config)),
-      )
+      const clip = await decodeImageRegion(source.path, (native) => drawRegion(random, native, config))
       jitterColours(random, clip.data)
       return asBatch(clip)
     }
