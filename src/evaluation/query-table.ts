@@ -17,6 +17,8 @@ const entrySchema = z.strictObject({
   /** Share of validation samples right at the first guess, 0 to 1; absent while untrained. */
   top1: z.number().min(0).max(1).optional(),
   top5: z.number().min(0).max(1).optional(),
+  /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
+  source: z.literal('published').optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()
