@@ -4,6 +4,7 @@ import { MnVideoError } from '../errors.ts'
 import { compareRuns } from '../evaluation/compare-runs.ts'
 import type { Curve, Per } from '../evaluation/curves.ts'
 import { publishedNames } from '../evaluation/published.ts'
+import { formatMacs } from '../evaluation/query-table.ts'
 import { collect } from './arguments.ts'
 import { formatTable } from './table.ts'
 
@@ -64,7 +65,7 @@ async function drawCurves(runs: readonly string[], options: Options): Promise<vo
 function describe(curves: readonly Curve[]): string {
   const point = (curve: Curve, at: number) => {
     const { gflops, top1 } = curve.points.filter(({ onFrontier }) => onFrontier).at(at)!
-    return `${Number(gflops.toPrecision(3))} GFLOPs ${top1.toFixed(2)} %`
+    return `${formatMacs(Math.round(1e9 * gflops))}, ${top1.toFixed(2)} %`
   }
   return formatTable([
     ['series', 'points', 'on frontier', 'best', 'cheapest'],

@@ -16,7 +16,7 @@ export interface ChartOptions {
 }
 
 /** Pixels of the plot; with its axes it is at most 800 wide. */
-const PLOT = { width: 700, height: 440 } as const
+const PLOT = { width: 680, height: 440 } as const
 /** Sans serif in whatever the machine has; in the order of a browser's liking. */
 const FONT = 'Helvetica, Arial, "DejaVu Sans", sans-serif'
 

@@ -70,7 +70,8 @@ async function readComparedRun(folder: string, name: string): Promise<ComparedRu
     name,
     folder,
     media: network.media,
-    dataset: config.dataset,
+    // Folders of samples are told apart by their names.
+    dataset: config.dataset === 'folder' ? `folder ${basename(config.dataset_dir)}`.trim() : config.dataset,
     source,
     config,
     network,
