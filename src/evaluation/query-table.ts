@@ -88,7 +88,7 @@ export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
   )
 }
 
-/** What would be better under a budget than the chosen entry, but lacks statistics of its own. */
+/** What would be chosen under a budget by its accuracy, were it not for want of statistics of its own. */
 export function betterOnceCalibrated(table: QueryTable, asked: CostBudget): TableEntry | undefined {
   const chosen = chooseUnder(table, asked)
   const best = bestOf(affordable(table, asked))
