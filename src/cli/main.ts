@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../errors.ts'
+import { addCurve } from './curve.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
 import { addExport } from './export.ts'
@@ -33,6 +34,7 @@ addEval(program)
 addInit(program)
 addImport(program)
 addExport(program)
+addCurve(program)
 addProfile(program)
 addDoctor(program)
 for (const command of [program, ...program.commands]) command.exitOverride()

@@ -16,8 +16,19 @@ export interface ChartOptions {
 }
 
 /** Pixels of the plot; with its axes it is at most 800 wide. */
-const PLOT = { width: 700, height: 440 } as const
-export const FONT = 'Helvetica, Arial, "DejaVu Sans", sans-serif'
+const PLOT = { width: 680, height: 440 } as const
+/** Sans serif in whatever the machine has; in the order of a browser's liking. */
+const FONT = 'Helvetica, Arial, "DejaVu Sans", sans-serif'
+
+/** What all charts share. */
+export const CHART_CONFIG = {
+  font: FONT,
+  axis: { labelFontSize: 12, titleFontSize: 13, gridColor: '#e6e6e6', titlePadding: 8 },
+  legend: { labelFontSize: 12 },
+  title: { fontSize: 15, subtitleFontSize: 12, subtitleColor: '#444', offset: 12 },
+  view: { stroke: '#999' },
+}
+
 const LABEL_SIZE = 11
 /** Width of a letter as a share of its height, of the widest of these fonts. */
 const LETTER = 0.66
@@ -36,8 +47,13 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
     field: 'cost',
     type: 'quantitative',
     title: `${axes.unit} per ${options.per} (${axes.unit === 'MFLOPs' ? '1e6' : '1e9'} multiply-adds)${options.scale === 'log' ? ', logarithmic' : ''}`,
-    scale: { type: options.scale, domain: axes.cost, nice: false, zero: false },
-    axis: { values: axes.ticks, format: '~g' },
+    scale: {
+      type: options.scale,
+      domain: axes.cost,
+      nice: false,
+      ...(options.scale === 'linear' && { zero: false }),
+    },
+    axis: { values: axes.ticks, format: '~r' },
   } as const
   const y = {
     field: 'top1',
@@ -52,13 +68,19 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
     columns: Math.max(1, Math.min(3, Math.floor(LEGEND_LETTERS / letters))),
     labelLimit: 0,
     symbolSize: 90,
-    symbolStrokeWidth: 2,
+    symbolOpacity: 1,
     columnPadding: 24,
   } as const
   const series = { field: 'series', type: 'nominal', sort: null } as const
   const colour = { ...series, scale: { domain: names, range: looks.map((look) => look.colour) }, legend }
   const shape = { ...series, scale: { domain: names, range: looks.map((look) => look.shape) }, legend }
-  const dashes = { domain: names, range: looks.map((look) => [...look.dash]) }
+  // A field of its own, or the legend's symbols would be dashed too.
+  const dash = {
+    field: 'line',
+    type: 'nominal',
+    scale: { domain: names, range: looks.map((look) => [...look.dash]) },
+    legend: null,
+  } as const
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: { text: options.title, ...(options.subtitle && { subtitle: options.subtitle }), anchor: 'start' },
@@ -66,13 +88,7 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
     height: PLOT.height,
     background: 'white',
     padding: 10,
-    config: {
-      font: FONT,
-      axis: { labelFontSize: 12, titleFontSize: 13, gridColor: '#e6e6e6', titlePadding: 8 },
-      legend: { labelFontSize: 12 },
-      title: { fontSize: 15, subtitleFontSize: 12, subtitleColor: '#444', offset: 12 },
-      view: { stroke: '#999' },
-    },
+    config: CHART_CONFIG,
     data: { name: 'results', values: rows },
     layer: [
       {
@@ -83,7 +99,7 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
           y,
           order: { field: 'cost', type: 'quantitative' },
           color: colour,
-          strokeDash: { ...series, scale: dashes, legend: null },
+          strokeDash: dash,
         },
       },
       {
@@ -106,16 +122,14 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
           y2: { field: 'toTop1' },
         },
       },
-      {
+      // White around the letters keeps them readable where a line passes behind.
+      ...(
+        [{ stroke: 'white', strokeWidth: 3, strokeJoin: 'round' }, { color: { expr: 'datum.ink' } }] as const
+      ).map((look) => ({
         data: { name: 'labels', values: labels },
-        mark: { type: 'text', fontSize: LABEL_SIZE, baseline: 'middle', align: 'center' },
-        encoding: {
-          x: { ...x, field: 'cost' },
-          y,
-          text: { field: 'text', type: 'nominal' },
-          color: { ...colour, legend: null },
-        },
-      },
+        mark: { type: 'text', fontSize: LABEL_SIZE, baseline: 'middle', align: 'center', ...look } as const,
+        encoding: { x: { ...x, field: 'cost' }, y, text: { field: 'text', type: 'nominal' } as const },
+      })),
     ],
   }
 }
@@ -192,6 +206,7 @@ function linearTicks(from: number, to: number): number[] {
 
 const rowOf = (curve: Curve, point: CurvePoint, { costOf }: Axes) => ({
   series: curve.name,
+  line: curve.name,
   cost: costOf(point.gflops),
   top1: point.top1,
   ...(point.label !== '' && { label: point.label }),
@@ -234,6 +249,7 @@ function labelsOf(curves: readonly Curve[], axes: Axes) {
     return [
       {
         series: curve.name,
+        ink: lookOf(curves.indexOf(curve)).ink,
         text: point.label,
         cost: axes.costAt(box.x + box.width / 2),
         top1: axes.top1At(box.y + box.height / 2),

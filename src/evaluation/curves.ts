@@ -106,8 +106,8 @@ export const configurationOf = ({ width, frames, size }: PublishedPoint): Config
 function labelOf(point: PublishedPoint, series: PublishedSeries, { per }: Published): string {
   if (point.name !== undefined) return point.name
   const configuration = configurationOf(point)
-  // A single point is named by its series already.
-  if (!configuration || series.points.length === 1) return ''
+  // Several methods at one cost lie on each other: their names say more than that cost's configuration.
+  if (!configuration || series.points.length === 1) return series.name
   return configurationLabel(configuration, per === 'image' ? 'image' : 'video')
 }
 

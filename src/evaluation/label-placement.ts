@@ -68,6 +68,7 @@ export function placeLabels(
   const taken: Box[] = []
   const leaders: Segment[] = []
   return labels.map((label) => {
+    const strangers = marks.filter((mark) => !contains(mark, label))
     let best: { placed: Placed; leader?: Segment; cost: number } | undefined
     for (const [step, distance] of DISTANCES.entries()) {
       for (const [liking, [dx, dy]] of DIRECTIONS.entries()) {
@@ -77,10 +78,10 @@ export function placeLabels(
         if (leaders.some((leader) => crosses(leader, room))) continue
         const far = distance >= FAR
         const leader = far ? leaderOf(label, box) : undefined
-        if (leader && taken.some((other) => crosses(leader, other))) continue
+        if (leader && [...taken, ...strangers].some((other) => crosses(leader, other))) continue
         const cost =
-          10 * lines.filter((line) => crosses(line, room)).length +
-          (leader ? 4 * lines.filter((line) => meets(line, leader)).length : 0) +
+          30 * lines.filter((line) => crosses(line, room)).length +
+          (leader ? 6 * lines.filter((line) => meets(line, leader)).length : 0) +
           8 * step +
           0.5 * liking
         if (best && best.cost <= cost) continue
@@ -116,6 +117,9 @@ const inside = (box: Box, bounds: Box): boolean =>
   box.y >= bounds.y &&
   box.x + box.width <= bounds.x + bounds.width &&
   box.y + box.height <= bounds.y + bounds.height
+
+const contains = (box: Box, { x, y }: Pick<Label, 'x' | 'y'>): boolean =>
+  x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height
 
 const grown = ({ x, y, width, height }: Box, by: number): Box => ({
   x: x - by,

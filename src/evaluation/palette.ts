@@ -6,6 +6,9 @@
  */
 export const COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#000000', '#56B4E9', '#E69F00'] as const
 
+/** The same hues for small text, dark enough to read on white: a contrast of 4.5 or more. */
+const INKS = ['#005A8C', '#A84A00', '#00694C', '#9A4A77', '#000000', '#1B6E9C', '#8A5F00'] as const
+
 /** Names of Vega's symbols. */
 export const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'cross'] as const
 
@@ -21,6 +24,7 @@ export const DASHES: readonly (readonly number[])[] = [
 /** The look of the n-th series. The cycles have no common factor: 210 series before one looks like another. */
 export const lookOf = (n: number) => ({
   colour: COLOURS[n % COLOURS.length]!,
+  ink: INKS[n % INKS.length]!,
   shape: SHAPES[n % SHAPES.length]!,
   dash: DASHES[n % DASHES.length]!,
 })

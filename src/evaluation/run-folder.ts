@@ -244,7 +244,8 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
     throw new MnVideoError(
       'run',
       `${run.folder}: width ${entry.width}, frames ${entry.frames}, size ${entry.size} has no batch-norm statistics of its own, and without them it only guesses.\n` +
-        'Choose a configuration of the query table that has some, or calibrate it: mn-video test RUN --widths W --frames T --sizes S',
+        `Calibrate it on its training data: ${calibrateCommand(run, entry)}\n` +
+        'Or choose a configuration of the query table that has some.',
     )
   }
   const file = join(run.folder, entry.statistics)
@@ -256,6 +257,13 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
     `${file}: belongs to other weights. Test the run again: mn-video test ${run.folder}`,
   )
 }
+
+/** What measures a configuration of a run, and estimates its batch-norm statistics first. */
+export const calibrateCommand = (
+  { folder, network }: Pick<Run, 'folder' | 'network'>,
+  { width, frames, size }: Configuration,
+): string =>
+  `mn-video test ${folder} --widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
 
 /** The newest run in a folder of runs: the one whose query table was written last. */
 export async function newestRun(runs = 'runs'): Promise<string> {

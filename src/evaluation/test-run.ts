@@ -21,6 +21,7 @@ import { appendPredictions } from './predictions.ts'
 import { configurationsOf, type QueryTable, type TableEntry } from './query-table.ts'
 import {
   findStatistics,
+  findTable,
   predictionsFile,
   pruneStatistics,
   readWeightedRun,
@@ -231,11 +232,18 @@ async function keepPredictions(
   }
 }
 
-/** All results as entries; those on the frontier with their statistics, the others' are removed. */
+/**
+ * All results as entries, those on the frontier with their statistics; the others' are removed. What the run's table
+ * had of these weights and was not tested stays.
+ */
 async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Promise<QueryTable> {
+  const before = await findTable(run.folder, run.network)
+  const tested = new Set(results.map(configurationKey))
+  const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
   const frontier = new Set(frontierOf(results).map(configurationKey))
-  const entries = results
-    .map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
+  const entries = [
+    ...kept.filter((entry) => !tested.has(configurationKey(entry))),
+    ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
       const configuration = { width, frames, size }
       return {
         ...configuration,
@@ -243,8 +251,8 @@ async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Pro
         ...(latencyMs !== undefined && { latencyMs }),
         ...(frontier.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
       }
-    })
-    .sort((a, b) => a.macs - b.macs)
+    }),
+  ].sort((a, b) => a.macs - b.macs)
   const table: QueryTable = {
     format: 'mn-video query table 1',
     network: run.network.name,
