@@ -81,13 +81,17 @@ async function trainWithSignals(config: Config, folder: string, options: Options
   const status = openStatusLine()
   const resume = `mn-video train ${shellQuoted(join(folder, 'config.yml'))} --resume`
   process.on('SIGINT', end).on('SIGTERM', end)
+  const show = showEvents(config, status)
+  let saved: number | undefined
   try {
-    const show = showEvents(config, status)
     const { engine, threads, tensorboard } = options
     const trained = await train(config, {
       folder,
       signal: stop.signal,
-      onEvent: show,
+      onEvent: (event) => {
+        if (event.event === 'checkpoint') saved = event.step
+        show(event)
+      },
       ...(options.resume && { resume: true }),
       ...(tensorboard && { tensorboard }),
       ...(engine && { engine }),
@@ -97,6 +101,11 @@ async function trainWithSignals(config: Config, folder: string, options: Options
     if (trained.reason === 'done') return console.log(summary(config, trained))
     console.log(`Stopped after step ${trained.step}, which is kept. Go on with:\n  ${resume}`)
     process.exitCode = SIGNAL_EXITS[ended ?? 'SIGINT']
+  } catch (error) {
+    status.clear()
+    if (saved !== undefined)
+      console.error(`The checkpoint of step ${saved} is whole; go on from it with:\n  ${resume}`)
+    throw error
   } finally {
     status.clear()
     process.off('SIGINT', end).off('SIGTERM', end)

@@ -237,7 +237,8 @@ async function keepPredictions(
  * had of these weights and was not tested stays.
  */
 async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Promise<QueryTable> {
-  const before = await findTable(run.folder, run.network)
+  // One that cannot be read is replaced: testing again is the way out that its error names.
+  const before = await findTable(run.folder, run.network).catch(() => undefined)
   const tested = new Set(results.map(configurationKey))
   const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
   const frontier = new Set(frontierOf(results).map(configurationKey))

@@ -272,7 +272,7 @@ function stepEvent(
 }
 
 /** Losses that have left the numbers do not come back. */
-function refuseNonsense({ folder, progress }: Run, { losses, gradientNorm }: StepResult, lr: number): void {
+function refuseNonsense({ progress }: Run, { losses, gradientNorm }: StepResult, lr: number): void {
   if (Number.isFinite(gradientNorm)) return
   const last = losses.at(-1)!
   const where = Number.isFinite(last.loss)
@@ -280,7 +280,7 @@ function refuseNonsense({ folder, progress }: Run, { losses, gradientNorm }: Ste
     : `the loss of sub-network ${last.name} (${configurationKey(last.configuration)}: width-frames-size) is`
   throw new MnVideoError(
     'training',
-    `step ${progress.step + 1}: ${where} not a finite number, at learning rate ${lr.toPrecision(3)}. The checkpoints in ${folder} are as they were.\n` +
+    `step ${progress.step + 1}: ${where} not a finite number, at learning rate ${lr.toPrecision(3)}.\n` +
       'Train again with a lower lr, a longer warm-up (warmup_epochs) or clip_gradient: 1.',
   )
 }
