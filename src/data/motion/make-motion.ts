@@ -1,5 +1,5 @@
 /** Writes the motion data set: clips of `scene.ts` as H.264 files, in class folders and in lists. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import { findBinaries } from '../../video/binaries.ts'
@@ -10,7 +10,7 @@ import { formatList } from '../lists.ts'
 import { inOrder } from '../prefetch.ts'
 import { randomAt } from '../streams.ts'
 import { noiseTable, renderScene } from './render.ts'
-import { drawScene, MOTION_CLASSES, type MotionClass } from './scene.ts'
+import { drawScene, MOTION_CLASSES } from './scene.ts'
 
 export interface MotionOptions {
   /** The folder to write; what is in it under the same names is replaced. */
@@ -40,6 +40,8 @@ export interface MotionDataset {
 const RATE = 30
 /** Encoders at a time, beside the painting. */
 const ENCODERS = 2
+/** Clips that one encoder writes: its start takes longer than a clip does. */
+const PART = 64
 
 /**
  * Renders the data set: `train/CLASS/0001.mp4` …, `val/…`, the lists `train.csv` and `val.csv` of them and
@@ -60,60 +62,74 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
   const { validation = Math.ceil(clips / 4) } = options
   check({ clips, validation, frames, width: size.width, height: size.height })
   const out = resolve(options.out)
-  const noise = noiseTable(randomAt(seed))
   const splits = [
-    { name: 'train', count: Math.ceil(clips / MOTION_CLASSES.length) },
-    { name: 'val', count: Math.ceil(validation / MOTION_CLASSES.length) },
+    { name: 'train', perClass: Math.ceil(clips / MOTION_CLASSES.length) },
+    { name: 'val', perClass: Math.ceil(validation / MOTION_CLASSES.length) },
   ]
-  const total = splits.reduce((sum, { count }) => sum + count * MOTION_CLASSES.length, 0)
+  const all = splits.flatMap(({ name, perClass }, split) =>
+    MOTION_CLASSES.flatMap((motion, label) =>
+      Array.from({ length: perClass }, (_, number) => ({
+        motion,
+        label,
+        place: [split, label, number],
+        split: name,
+        file: `${name}/${motion}/${fileName(number)}`,
+      })),
+    ),
+  )
+  const noise = noiseTable(randomAt(seed))
   const times = Array.from({ length: frames }, (_, i) => i / RATE)
   let done = 0
-
-  const jobs = splits.flatMap((split, s) =>
-    MOTION_CLASSES.map((motion, label) => ({ ...split, s, motion, label })),
-  )
-  const write = async ({ name, count, s, motion, label }: (typeof jobs)[number], ending: AbortSignal) => {
-    const paint = function* () {
-      for (let clip = 0; clip < count; clip++) {
-        const random = randomAt(seed, s, label, clip)
-        const scene = drawScene(random, motion, size.width / size.height)
-        yield renderScene(scene, size, times, { table: noise, random })
-        onProgress?.(++done, total)
-      }
+  const paint = function* (part: typeof all) {
+    for (const { motion, place } of part) {
+      const random = randomAt(seed, ...place)
+      const scene = drawScene(random, motion, size.width / size.height)
+      yield renderScene(scene, size, times, { table: noise, random })
+      onProgress?.(++done, all.length)
     }
-    const folder = join(out, name, motion)
-    await mkdir(folder, { recursive: true })
-    await encode(folder, paint(), { ...size, frames, clips: count }, ending)
   }
-  const written = inOrder(jobs.length, (i, ending) => write(jobs[i]!, ending), {
-    atOnce: ENCODERS,
-    ahead: jobs.length,
-    ...(signal && { signal }),
-  })
-  for await (const _ of written);
+
+  const staging = join(out, `.making-${process.pid}`)
+  const write = async (number: number, ending: AbortSignal) => {
+    const part = all.slice(number * PART, (number + 1) * PART)
+    const folder = join(staging, `${number}`)
+    await mkdir(folder, { recursive: true })
+    await encode(folder, paint(part), { ...size, frames, clips: part.length }, ending)
+    for (const [i, { file }] of part.entries()) await rename(join(folder, fileName(i)), join(out, file))
+  }
+  try {
+    for (const { name } of splits) {
+      for (const motion of MOTION_CLASSES) await mkdir(join(out, name, motion), { recursive: true })
+    }
+    const parts = Math.ceil(all.length / PART)
+    const written = inOrder(parts, write, { atOnce: ENCODERS, ahead: parts, ...(signal && { signal }) })
+    for await (const _ of written);
+  } finally {
+    await rm(staging, { recursive: true, force: true })
+  }
 
   // Last, so that a list that is there is a data set that is whole.
   await writeFile(join(out, CLASSES_FILE), `${MOTION_CLASSES.join('\n')}\n`)
-  for (const { name, count } of splits) {
-    const entries = MOTION_CLASSES.flatMap((motion, label) =>
-      Array.from({ length: count }, (_, clip) => ({ path: `${name}/${motion}/${fileName(clip)}`, label })),
+  const writeList = async (name: string) => {
+    const entries = all.filter(({ split }) => split === name)
+    await writeFile(
+      join(out, `${name}.csv`),
+      formatList(entries.map(({ file, label }) => ({ path: file, label }))),
     )
-    await writeFile(join(out, `${name}.csv`), formatList(entries))
+    return entries.length
   }
-  const [training, validating] = splits.map(({ count }) => count * MOTION_CLASSES.length)
   return {
     out,
-    classes: MOTION_CLASSES satisfies readonly MotionClass[],
-    training: training!,
-    validation: validating!,
+    classes: MOTION_CLASSES,
+    training: await writeList('train'),
+    validation: await writeList('val'),
   }
 }
 
 const fileName = (clip: number): string => `${String(clip + 1).padStart(4, '0')}.mp4`
 
 /**
- * Encodes clips of equal length into files of their own with one run of FFmpeg, whose start takes longer than a
- * clip. The quantiser is constant and nothing looks ahead: a frame's quality must not tell of what moves after it.
+ * Encodes clips of equal length into files of their own, `0001.mp4` …, with one run of FFmpeg. The quantiser is constant and nothing looks ahead: a frame's quality must not tell of what moves after it.
  */
 async function encode(
   folder: string,

@@ -20,16 +20,24 @@ export function renderScene(
   times: readonly number[],
   noise?: { readonly table: Float32Array; readonly random: Random },
 ): Uint8Array {
-  const frameBytes = width * height * 3
-  const clip = new Uint8ClampedArray(times.length * frameBytes)
+  const values = width * height * 3
+  const clip = new Uint8Array(times.length * values)
+  const table = noise?.table ?? new Float32Array(NOISE_VALUES)
+  const background = stretch(scene.background, width, height)
+  const frame = new Float32Array(values)
   for (const [i, time] of times.entries()) {
-    const frame = clip.subarray(i * frameBytes, (i + 1) * frameBytes)
     const shake = shakeAt(scene, time)
-    paintBackground(frame, width, height, scene.background, shake)
+    paintBackground(frame, width, height, background, shake)
     for (const shape of scene.shapes) paintShape(frame, width, height, scene, shape, time, shake)
-    if (noise) addNoise(frame, noise.table, noise.random.integer(NOISE_VALUES), scene.noise)
+    const offset = noise ? noise.random.integer(NOISE_VALUES) : 0
+    const deviation = noise ? scene.noise : 0
+    const target = clip.subarray(i * values, (i + 1) * values)
+    for (let k = 0; k < values; k++) {
+      const value = frame[k]! + deviation * table[(offset + k) & (NOISE_VALUES - 1)]! + 0.5
+      target[k] = value < 0 ? 0 : value > 255 ? 255 : value
+    }
   }
-  return new Uint8Array(clip.buffer)
+  return clip
 }
 
 /** Standard normal values to take noise from: drawing each anew would take longer than all the rest. */
@@ -37,44 +45,63 @@ export function noiseTable(random: Random): Float32Array {
   return Float32Array.from({ length: NOISE_VALUES }, () => random.normal())
 }
 
-/** Stretches the background over the picture and its border, interpolating between its pixels. */
+/** RGB values of a picture, row-major. */
+interface Picture {
+  readonly width: number
+  readonly height: number
+  readonly data: Float32Array
+}
+
+/** The background at the picture's resolution, with its border, interpolated between the texture's pixels. */
+function stretch({ side, data }: Texture, width: number, height: number): Picture {
+  const border = Math.ceil(BORDER * height)
+  const whole = { width: width + 2 * border + 1, height: height + 2 * border + 1 }
+  const values = new Float32Array(whole.width * whole.height * 3)
+  let target = 0
+  for (let row = 0; row < whole.height; row++) {
+    const y = (row * (side - 1)) / whole.height
+    const down = y - Math.floor(y)
+    for (let column = 0; column < whole.width; column++) {
+      const x = (column * (side - 1)) / whole.width
+      const right = x - Math.floor(x)
+      const at = (Math.floor(y) * side + Math.floor(x)) * 4
+      const under = at + side * 4
+      for (let c = 0; c < 3; c++) {
+        const upper = data[at + c]! + (data[at + 4 + c]! - data[at + c]!) * right
+        const lower = data[under + c]! + (data[under + 4 + c]! - data[under + c]!) * right
+        values[target++] = upper + (lower - upper) * down
+      }
+    }
+  }
+  return { ...whole, data: values }
+}
+
+/** The part of the background that the shaking camera sees, moved by fractions of a pixel. */
 function paintBackground(
-  frame: Uint8ClampedArray,
+  frame: Float32Array,
   width: number,
   height: number,
-  { side, data }: Texture,
+  background: Picture,
   shake: { readonly x: number; readonly y: number },
 ): void {
-  const scaleX = (side - 1) / (width / height + 2 * BORDER) / height
-  const scaleY = (side - 1) / (1 + 2 * BORDER) / height
-  const left = (BORDER - shake.x) * height
-  const top = (BORDER - shake.y) * height
-  // Down first, one line of the background's own width, then along it.
-  const line = new Float32Array(side * 4)
+  const { data } = background
+  const [x, y] = [(BORDER - shake.x) * height, (BORDER - shake.y) * height]
+  const [column, row] = [Math.floor(x), Math.floor(y)]
+  const [right, down] = [x - column, y - row]
+  const line = background.width * 3
   let target = 0
-  for (let row = 0; row < height; row++) {
-    const y = (row + top) * scaleY
-    const above = Math.floor(y)
-    const down = y - above
-    const from = above * side * 4
-    for (let i = 0; i < line.length; i++) {
-      line[i] = data[from + i]! + (data[from + line.length + i]! - data[from + i]!) * down
-    }
-    for (let column = 0; column < width; column++) {
-      const x = (column + left) * scaleX
-      const before = Math.floor(x)
-      const right = x - before
-      const at = before * 4
-      frame[target] = line[at]! + (line[at + 4]! - line[at]!) * right
-      frame[target + 1] = line[at + 1]! + (line[at + 5]! - line[at + 1]!) * right
-      frame[target + 2] = line[at + 2]! + (line[at + 6]! - line[at + 2]!) * right
-      target += 3
+  for (let i = 0; i < height; i++) {
+    const from = (row + i) * line + column * 3
+    for (let j = from; j < from + width * 3; j++) {
+      const upper = data[j]! + (data[j + 3]! - data[j]!) * right
+      const lower = data[j + line]! + (data[j + line + 3]! - data[j + line]!) * right
+      frame[target++] = upper + (lower - upper) * down
     }
   }
 }
 
 function paintShape(
-  frame: Uint8ClampedArray,
+  frame: Float32Array,
   width: number,
   height: number,
   scene: Scene,
@@ -113,11 +140,5 @@ function paintShape(
         frame[target + c] = frame[target + c]! + (data[from + c]! - frame[target + c]!) * opacity
       }
     }
-  }
-}
-
-function addNoise(frame: Uint8ClampedArray, table: Float32Array, offset: number, deviation: number): void {
-  for (let i = 0; i < frame.length; i++) {
-    frame[i] = frame[i]! + deviation * table[(offset + i) & (NOISE_VALUES - 1)]!
   }
 }

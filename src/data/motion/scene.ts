@@ -87,21 +87,8 @@ const DIRECTION: Readonly<Record<MotionClass, Partial<Pose>>> = {
 
 /** Draws a scene. The same generator gives the same scene for every class but for its rate. */
 export function drawScene(random: Random, motion: MotionClass, aspect: number): Scene {
-  const between = (low: number, high: number) => low + random.uniform() * (high - low)
-  const start = {
-    x: between(0, aspect + 2 * MARGIN),
-    y: between(0, 1 + 2 * MARGIN),
-    angle: random.uniform(),
-    zoom: random.uniform(),
-  }
-  const speed = between(0.7, 1.3)
-  const direction = { ...STILL, ...DIRECTION[motion] }
-  const rate = {
-    x: direction.x * SPEED.x * speed,
-    y: direction.y * SPEED.y * speed,
-    angle: direction.angle * SPEED.angle * speed,
-    zoom: direction.zoom * SPEED.zoom * speed,
-  }
+  const movement = drawMovement(random, motion, aspect)
+  const between = betweenOf(random)
   // A lattice around both circles keeps shapes apart and some in the picture, wherever it starts.
   const count = 7 + 2 * random.integer(2)
   const zoomStep = 1 + random.integer(count - 1)
@@ -119,8 +106,34 @@ export function drawScene(random: Random, motion: MotionClass, aspect: number): 
     frequency: between(-2.5, 2.5),
     phase: random.uniform(),
   }))
-  return { aspect, start, rate, shapes, background: drawBackground(random), shakes, noise: between(2, 6) }
+  return { aspect, ...movement, shapes, background: drawBackground(random), shakes, noise: between(2, 6) }
 }
+
+/** Draws where a scene's shapes start, each coordinate evenly around its circle, and how they move. */
+export function drawMovement(
+  random: Random,
+  motion: MotionClass,
+  aspect: number,
+): Pick<Scene, 'start' | 'rate'> {
+  const between = betweenOf(random)
+  const start = {
+    x: between(0, aspect + 2 * MARGIN),
+    y: between(0, 1 + 2 * MARGIN),
+    angle: random.uniform(),
+    zoom: random.uniform(),
+  }
+  const speed = between(0.7, 1.3)
+  const direction = { ...STILL, ...DIRECTION[motion] }
+  const rate = {
+    x: direction.x * SPEED.x * speed,
+    y: direction.y * SPEED.y * speed,
+    angle: direction.angle * SPEED.angle * speed,
+    zoom: direction.zoom * SPEED.zoom * speed,
+  }
+  return { start, rate }
+}
+
+const betweenOf = (random: Random) => (low: number, high: number) => low + random.uniform() * (high - low)
 
 /** Where a shape is at a time: x and y of its middle, its angle in turns, its radius, and how opaque it is. */
 export interface Placed {
