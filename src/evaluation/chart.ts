@@ -34,7 +34,7 @@ const LABEL_SIZE = 11
 const LETTER = 0.66
 const MARK_RADIUS = 5
 /** The most that a legend's row holds, in letters. */
-const LEGEND_LETTERS = 88
+const LEGEND_LETTERS = 70
 
 /** @param curves at least one, each with at least one point */
 export function curveChart(curves: readonly Curve[], options: ChartOptions): TopLevelSpec {
@@ -66,7 +66,7 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
     title: null,
     orient: 'bottom',
     columns: Math.max(1, Math.min(3, Math.floor(LEGEND_LETTERS / letters))),
-    labelLimit: 0,
+    labelLimit: 640,
     symbolSize: 90,
     symbolOpacity: 1,
     columnPadding: 24,

@@ -125,18 +125,17 @@ function datasetNotes(curves: readonly Curve[]): string[] {
   return [`Costs compare, accuracies do not: these are of different data sets: ${parts.join('; ')}.`]
 }
 
-const titleOf = (runs: readonly ComparedRun[], published: readonly Published[]): string => {
-  const names = [
-    ...new Set([...runs.map(({ network }) => network.name), ...published.map(({ title }) => title)]),
-  ]
-  const text = `Accuracy against cost: ${names.join('; ')}`
-  return text.length <= 90 ? text : 'Accuracy against cost'
+/** Longer titles would make the chart wider than its plot. */
+const TITLE_LETTERS = 60
+
+function titleOf(runs: readonly ComparedRun[], published: readonly Published[]): string {
+  const names = new Set([...runs.map(({ network }) => network.name), ...published.map(({ title }) => title)])
+  const title = `Accuracy against cost: ${[...names].join('; ')}`
+  return title.length <= TITLE_LETTERS ? title : 'Accuracy against cost'
 }
 
 const subtitleOf = (media: 'video' | 'image'): string =>
-  media === 'video'
-    ? 'Labels: frames × size × width. Small marks: configurations that another one beats.'
-    : 'Labels: width-size. Small marks: configurations that another one beats.'
+  `Labels: ${media === 'video' ? 'frames × size × width' : 'width-size'}. Small marks: not on the frontier.`
 
 const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
   formatCsv([

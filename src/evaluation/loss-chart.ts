@@ -19,11 +19,11 @@ export function lossChart(name: string, steps: readonly StepEvent[]): TopLevelSp
   const range = rows.map(({ loss }) => loss)
   const wide = Math.max(...range) > 50 * Math.min(...range)
   const series = { field: 'series', type: 'nominal', sort: null } as const
-  const legend = { title: null, orient: 'bottom', columns: 3, labelLimit: 0, symbolSize: 300 } as const
+  const legend = { title: null, orient: 'bottom', columns: 3, labelLimit: 640, symbolSize: 300 } as const
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: { text: `Training losses of ${name}`, anchor: 'start' },
-    width: 700,
+    width: 680,
     height: 260,
     background: 'white',
     padding: 10,

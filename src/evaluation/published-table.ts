@@ -22,7 +22,13 @@ export async function publishedTable(network: Network, config: Config): Promise<
       return points.map((point): TableEntry => {
         const configuration = configurationOf(point)!
         const { macs, params } = resolve(network, configuration)
-        return { ...configuration, macs, params, top1: point.top1 / 100, source: 'published' }
+        return {
+          ...configuration,
+          macs,
+          params,
+          top1: Number((point.top1 / 100).toFixed(6)),
+          source: 'published',
+        }
       })
     }
   }

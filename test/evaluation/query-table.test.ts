@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  betterOnceCalibrated,
   chooseUnder,
   digestOf,
   formatMacs,
@@ -44,6 +45,29 @@ describe('query table', () => {
     expect(chooseUnder(imported, { gflops: 2.5 }).macs).toBe(2e9)
     expect(chooseUnder(imported, { gflops: 9 }).macs).toBe(3e9)
     expect(() => chooseUnder(imported, { gflops: 0.1 })).toThrow('the cheapest configuration of X costs 1 (')
+  })
+
+  it('prefers what can run to what is more accurate but has no statistics', () => {
+    const { entries, ...table } = trained([1e9, 0.6], [2e9, 0.7], [3e9, 0.8])
+    const ready = {
+      ...table,
+      entries: [{ ...entries[0]!, statistics: 'bn/a.safetensors' }, ...entries.slice(1)],
+    }
+    expect(chooseUnder(ready, { gflops: 9 }).macs).toBe(1e9)
+    expect(betterOnceCalibrated(ready, { gflops: 9 })?.macs).toBe(3e9)
+    expect(betterOnceCalibrated(ready, { gflops: 2.5 })?.macs).toBe(2e9)
+    expect(betterOnceCalibrated(ready, { gflops: 1 })).toBeUndefined()
+    expect(() => chooseUnder(ready, { gflops: 0.1 })).toThrow('nothing fits gflops 0.1')
+  })
+
+  it('prefers a known accuracy to an unknown one, whatever their order', () => {
+    const { entries, ...table } = trained([1e9, 0.6], [2e9, 0], [3e9, 0.5])
+    const { top1, ...unknown } = entries[1]!
+    for (const order of [
+      [entries[0]!, unknown, entries[2]!],
+      [unknown, entries[2]!, entries[0]!],
+    ])
+      expect(chooseUnder({ ...table, entries: order }, { gflops: 9 }).macs).toBe(1e9)
   })
 
   const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
