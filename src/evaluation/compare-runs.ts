@@ -96,16 +96,17 @@ function mediumOf(
 
 function curvesOf(runs: readonly ComparedRun[], published: readonly Published[], per: Per) {
   const notes: string[] = []
-  const curves = runs.map((run) => runCurve(run, per))
+  const all = runs.map((run) => runCurve(run, per))
   for (const one of published) {
     const { curves: found, leftOut } = publishedCurves(one, per)
-    curves.push(...found)
+    all.push(...found)
     if (leftOut.length > 0) {
       notes.push(
         `Left out: ${leftOut.join(', ')}. Their costs are per ${one.per}, and how many views a video had is not stated.`,
       )
     }
   }
+  const curves = distinctlyNamed(all)
   if (curves.length === 0) throw new MnVideoError('usage', `nothing to draw per ${per}. ${notes.join(' ')}`)
   notes.push(...datasetNotes(curves))
   for (const { name, source } of curves.filter(
@@ -113,6 +114,19 @@ function curvesOf(runs: readonly ComparedRun[], published: readonly Published[],
   ))
     notes.push(`${name}: its accuracies are ${source}.`)
   return { curves, notes }
+}
+
+/** Papers compare the same methods on several data sets, and a run may be called anything. */
+function distinctlyNamed(curves: readonly Curve[]): Curve[] {
+  const names = new Set<string>()
+  return curves.map((curve) => {
+    const shared = curves.some((other) => other !== curve && other.name === curve.name)
+    const base = shared ? `${curve.name} (${curve.dataset})` : curve.name
+    let name = base
+    for (let n = 2; names.has(name); n++) name = `${base} ${n}`
+    names.add(name)
+    return { ...curve, name }
+  })
 }
 
 function datasetNotes(curves: readonly Curve[]): string[] {

@@ -101,7 +101,7 @@ async function resultsOf(
   return {
     results,
     source: published
-      ? `published for these weights, not measured here: query table of ${folder}`
+      ? `published for MutualNet's weights, not measured on these: query table of ${folder}`
       : `query table of ${folder}`,
   }
 }

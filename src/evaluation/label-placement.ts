@@ -51,7 +51,7 @@ const DIRECTIONS: readonly (readonly [number, number])[] = [
   [-1, 1],
 ]
 /** From a label's edge to its point. */
-const DISTANCES = [7, 16, 28, 42]
+const DISTANCES = [8, 16, 28, 42]
 /** Nearest distance at which it is no longer plain whose label it is. */
 const FAR = 16
 /** Room kept between labels. */
@@ -68,13 +68,15 @@ export function placeLabels(
   const taken: Box[] = []
   const leaders: Segment[] = []
   return labels.map((label) => {
+    const own = marks.filter((mark) => contains(mark, label))
     const strangers = marks.filter((mark) => !contains(mark, label))
     let best: { placed: Placed; leader?: Segment; cost: number } | undefined
     for (const [step, distance] of DISTANCES.entries()) {
       for (const [liking, [dx, dy]] of DIRECTIONS.entries()) {
         const box = boxAt(label, dx, dy, distance)
         const room = grown(box, MARGIN)
-        if (!inside(box, bounds) || [...taken, ...marks].some((other) => overlaps(room, other))) continue
+        if (!inside(box, bounds) || [...taken, ...strangers].some((other) => overlaps(room, other))) continue
+        if (own.some((mark) => overlaps(box, mark))) continue
         if (leaders.some((leader) => crosses(leader, room))) continue
         const far = distance >= FAR
         const leader = far ? leaderOf(label, box) : undefined
@@ -105,8 +107,8 @@ export const overlaps = (a: Box, b: Box): boolean =>
   a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
 
 function boxAt({ x, y, width, height }: Label, dx: number, dy: number, distance: number): Box {
-  // Diagonal neighbours come closer, so that all places are about as far from the point.
-  const away = dx !== 0 && dy !== 0 ? distance * 0.6 : distance
+  // A corner lies as far off diagonally as an edge does straight on.
+  const away = dx !== 0 && dy !== 0 ? 0.7 * distance : distance
   const along = (direction: number, length: number) =>
     direction === 0 ? -length / 2 : direction < 0 ? -length - away : away
   return { x: x + along(dx, width), y: y + along(dy, height), width, height }

@@ -4,7 +4,9 @@ import type { TopLevelSpec } from 'vega-lite'
 /** @returns SVG with text as text, in the fonts that the chart names */
 export async function drawSvg(chart: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
-  const view = new vega.View(vega.parse(compile(chart).spec), { renderer: 'none' })
+  // Its warnings would go to the terminal, which is the commands' alone.
+  const logger = vega.logger(vega.Error)
+  const view = new vega.View(vega.parse(compile(chart, { logger }).spec), { renderer: 'none', logger })
   try {
     return await view.toSVG()
   } finally {

@@ -11,10 +11,14 @@ export async function svgToPng(svg: string, scale: number): Promise<Uint8Array> 
     .toBuffer()
 }
 
-/** Whether this machine has a font: without one, text is left out of pictures, and nothing says so. */
+/** Whether this machine has a font: without one every letter is drawn as the same empty box, and nothing says so. */
 export async function hasFonts(): Promise<boolean> {
-  const text = '<text x="2" y="30" font-family="sans-serif" font-size="30">0.5</text>'
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40">${text}</svg>`
-  const { channels } = await sharp(Buffer.from(svg)).stats()
-  return channels.some(({ max }) => max > 0)
+  const [one, other] = await Promise.all(['1', '8'].map(drawnText))
+  return !one!.equals(other!)
+}
+
+function drawnText(text: string): Promise<Buffer> {
+  const letters = `<text x="2" y="30" font-family="sans-serif" font-size="30">${text}</text>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">${letters}</svg>`
+  return sharp(Buffer.from(svg)).raw().toBuffer()
 }

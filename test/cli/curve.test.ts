@@ -1,5 +1,5 @@
 /** `curve` from the outside, on runs with results in every file that it reads. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { mnVideo } from '../support/cli.ts'
@@ -42,6 +42,18 @@ describe('mn-video curve', () => {
     expect(notes.filter((note: string) => !note.includes('no fonts'))).toEqual([])
     expect(files).toContain('published/report.html')
     expect(await readFile(join(folder, 'published/curve.svg'), 'utf8')).toContain('GFLOPs per video')
+  })
+
+  it('writes no PNG where there are no fonts, and says so: its text would be empty boxes', async () => {
+    await writeFile(join(folder, 'fonts.conf'), '<?xml version="1.0"?><fontconfig></fontconfig>')
+    const env = { FONTCONFIG_FILE: join(folder, 'fonts.conf') }
+    const { code, stdout } = await mnVideo(['curve', '--published', 'slow', '--out', 'bare'], {
+      cwd: folder,
+      env,
+    })
+    expect(code).toBe(0)
+    expect(stdout).toContain('note: curve.png was not written: this machine has no fonts for its text.')
+    expect(await readdir(join(folder, 'bare'))).not.toContain('curve.png')
   })
 
   it('lists what is published', async () => {

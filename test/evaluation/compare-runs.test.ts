@@ -121,6 +121,16 @@ describe('a comparison', () => {
     expect(perClip.find(({ name }) => name === 'Slow-8×8')!.points[0]!.gflops).toBe(54.5)
   })
 
+  it('tells series of one name apart', async () => {
+    const { curves } = await compare([], {
+      published: ['wideresnet_cifar10', 'wideresnet_cifar100', 'resnet50'],
+    })
+    const names = curves.map(({ name }) => name)
+    expect(new Set(names).size).toBe(names.length)
+    expect(names).toContain('MutualNet (cifar100)')
+    expect(names).toContain('CutMix')
+  })
+
   it('is the same, byte for byte, when it is made again', async () => {
     const read = () =>
       Promise.all(
