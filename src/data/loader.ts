@@ -11,6 +11,7 @@ import type { Random } from '../network/random.ts'
 import { decodeClip } from '../video/decode.ts'
 import { trackBadFiles } from './bad-files.ts'
 import type { Dataset } from './dataset.ts'
+import { createDecodedVideos, cutClip } from './decoded-videos.ts'
 import { createFrameIndexes, type FrameIndexes } from './frame-indexes.ts'
 import { inOrder } from './prefetch.ts'
 import { randomAt, shuffled } from './streams.ts'
@@ -70,7 +71,7 @@ export function openTrainingLoader(
   const batchesPerEpoch = Math.max(1, config.drop_last ? whole : Math.ceil(dataset.size / batchSize))
   const perEpoch = Math.min(dataset.size, batchesPerEpoch * batchSize)
   const bad = trackBadFiles(dataset, config.max_bad_fraction, onBad)
-  const decode = trainingDecoder(network, config, indexes)
+  const decode = trainingDecoder(dataset, network, config, indexes)
   const clipBytes = network.frames * config.alpha * config.image_size ** 2 * 3
 
   /** The sample at a place of an epoch, or what stands in for it. */
@@ -155,8 +156,12 @@ async function collect(source: AsyncGenerator<Sample, void, undefined>, count: n
 }
 
 /** From a sample's source to its augmented pixels. */
-function trainingDecoder(network: Network, config: Config, indexes: FrameIndexes) {
+function trainingDecoder(dataset: Dataset, network: Network, config: Config, indexes: FrameIndexes) {
   const span = clipSpan(network, config)
+  const videos =
+    config.cache_gib > 0
+      ? createDecodedVideos(config.train_short_side[1], config.cache_gib * 2 ** 30, dataset.size)
+      : undefined
   return async (
     source: ReturnType<Dataset['source']>,
     random: Random,
@@ -172,6 +177,7 @@ function trainingDecoder(network: Network, config: Config, indexes: FrameIndexes
     const index = await indexes.of(source.path, { signal })
     const { width, height } = index.info
     const request = drawTrainingClip(random, { width, height, duration: index.duration }, span, config)
+    if (videos) return cutClip(await videos.of(source.path, index, { signal }), request)
     return asBatch(await decodeClip(source.path, request, { signal, index }))
   }
 }

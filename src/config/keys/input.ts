@@ -159,6 +159,12 @@ export const input = {
     default: 4,
     doc: 'Samples decoded at the same time.',
   }),
+  cache_gib: key({
+    kind: number({ min: 0 }),
+    default: 0,
+    only: videoModels,
+    doc: 'Memory in which all training videos are kept decoded, for small data sets of short ones; 0: decoded anew.',
+  }),
   drop_last: key({ kind: flag, default: false, doc: 'Leave out the last, smaller batch of an epoch.' }),
   max_bad_fraction: key({
     kind: number({ min: 0, max: 1 }),
