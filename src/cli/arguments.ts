@@ -33,26 +33,30 @@ export const listOf =
 export interface BudgetOptions {
   readonly gflops?: number
   readonly mflops?: number
+  readonly latency?: number
   readonly width?: number
   readonly frames?: number
   readonly size?: number
 }
 
 /** @throws MnVideoError `usage` when several are given */
-export function budgetOf({ gflops, mflops, width, frames, size }: BudgetOptions): Budget {
+export function budgetOf({ gflops, mflops, latency, width, frames, size }: BudgetOptions): Budget {
   const exact = {
     ...(width !== undefined && { width }),
     ...(frames !== undefined && { frames }),
     ...(size !== undefined && { size }),
   }
-  const ways = [gflops !== undefined, mflops !== undefined, Object.keys(exact).length > 0].filter(Boolean)
-  if (ways.length > 1) {
+  const ways =
+    [gflops, mflops, latency].filter((value) => value !== undefined).length +
+    (Object.keys(exact).length > 0 ? 1 : 0)
+  if (ways > 1) {
     throw new MnVideoError(
       'usage',
-      'give one of --gflops, --mflops, or an exact --width, --frames and --size.',
+      'give one of --gflops, --mflops, --latency, or an exact --width, --frames and --size.',
     )
   }
   if (gflops !== undefined) return { gflops }
   if (mflops !== undefined) return { mflops }
+  if (latency !== undefined) return { latencyMs: latency }
   return exact
 }

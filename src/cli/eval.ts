@@ -1,5 +1,5 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { ENGINES, type EngineName } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
@@ -19,6 +19,7 @@ interface Options extends BudgetOptions {
   readonly model?: string
   readonly views?: string
   readonly topk: number
+  readonly per: 'clip' | 'video'
   readonly labels?: string
   readonly engine?: EngineName
   readonly threads?: number
@@ -37,6 +38,12 @@ export function addEval(program: Command): void {
       positiveNumber,
     )
     .option('--mflops <budget>', 'the same in 1e6 multiply-adds', positiveNumber)
+    .option('--latency <milliseconds>', '… in time on this machine, decoding not counted', positiveNumber)
+    .addOption(
+      new Option('--per <what>', 'what a budget is for: one clip, or all views of a video')
+        .choices(['clip', 'video'])
+        .default('clip'),
+    )
     .option(
       '--width <multiplier>',
       'an exact configuration in place of a budget: width multiplier',
@@ -61,7 +68,6 @@ export function addEval(program: Command): void {
 
 async function evaluate(options: Options, command: Command): Promise<void> {
   const debug = command.optsWithGlobals<{ debug?: boolean }>().debug === true
-  const budget = budgetOf(options)
   const views = options.views === undefined ? undefined : parseViews(options.views)
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
@@ -74,6 +80,9 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   })
   try {
     const files = filesFor(model, options)
+    const { temporal, spatial } = views ?? parseViews(model.config.views)
+    const budget = shareOf(budgetOf(options), options.per === 'video' ? temporal * spatial : 1)
+    if ('latencyMs' in budget) await timeOnce(model)
     const chosen = model.choose(budget)
     if (!options.json) console.log(heading(model, chosen, budget))
     const results: object[] = []
@@ -99,6 +108,20 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   } finally {
     model.dispose()
   }
+}
+
+/** What one of some views may cost. */
+function shareOf(budget: Budget, views: number): Budget {
+  if ('gflops' in budget) return { gflops: budget.gflops / views }
+  if ('mflops' in budget) return { mflops: budget.mflops / views }
+  return 'latencyMs' in budget ? { latencyMs: budget.latencyMs / views } : budget
+}
+
+/** A budget in time needs times: measured here unless they were before. */
+async function timeOnce(model: Model): Promise<void> {
+  if (model.table.entries.some((entry) => model.latencyOf(entry) !== undefined)) return
+  console.error('measuring latencies on this machine, once …')
+  await model.measureLatencies()
 }
 
 function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {

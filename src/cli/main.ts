@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../errors.ts'
+import { addCalibrateLatency } from './calibrate-latency.ts'
 import { addCurve } from './curve.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
@@ -30,6 +31,7 @@ const program = new Command('mn-video')
   )
 addTrain(program)
 addTest(program)
+addCalibrateLatency(program)
 addEval(program)
 addInit(program)
 addImport(program)

@@ -1,14 +1,49 @@
-/** How long one clip or image takes on this machine. */
+/** How long one clip or image takes on this machine: measured once per engine, kept in the run's `latency.json`. */
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { writeAtomically } from '../checkpoints/atomic.ts'
 import type { Engine, FrameBatch, Plan } from '../engines/engine.ts'
 import { createRandom } from '../network/random.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
 
+const FILE = 'latency.json'
+const milliseconds = z.number().positive()
+const latencySchema = z.strictObject({ median: milliseconds, fastest: milliseconds, slowest: milliseconds })
+const fileSchema = z.strictObject({
+  format: z.literal('mn-video latencies 1'),
+  /** By machine and engine (`machineOf`), then by configuration. */
+  machines: z.record(z.string(), z.record(z.string(), latencySchema)),
+})
+
 /** Milliseconds of one run with a batch of one, decoding not counted. */
-export interface Latency {
-  readonly median: number
-  readonly fastest: number
-  readonly slowest: number
+export type Latency = Readonly<z.infer<typeof latencySchema>>
+
+/** Latencies of a run here, by `configurationKey`; none where they were not measured. */
+export async function readLatencies(folder: string, machine: string): Promise<Map<string, Latency>> {
+  return new Map(Object.entries((await readAll(folder))[machine] ?? {}))
+}
+
+/** Keeps latencies of a run here, beside those of other machines and engines. */
+export async function writeLatencies(
+  folder: string,
+  machine: string,
+  latencies: ReadonlyMap<string, Latency>,
+): Promise<void> {
+  const machines = { ...(await readAll(folder)), [machine]: Object.fromEntries(latencies) }
+  const text = JSON.stringify({ format: 'mn-video latencies 1', machines }, null, 2)
+  await writeAtomically(join(folder, FILE), [Buffer.from(`${text}\n`)])
+}
+
+/** A file that cannot be read is as good as none: it is measured again. */
+async function readAll(folder: string): Promise<z.infer<typeof fileSchema>['machines']> {
+  const text = await readFile(join(folder, FILE), 'utf8').catch(() => '')
+  try {
+    return fileSchema.parse(JSON.parse(text)).machines
+  } catch {
+    return {}
+  }
 }
 
 /** What latencies belong to: another machine or engine has its own. */

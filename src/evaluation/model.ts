@@ -1,15 +1,17 @@
 /** A model ready to classify: a run's weights and query table on an engine, with compiled plans kept. */
 
 import type { Config } from '../config/index.ts'
-import type { Engine, Inputs, Plan, RunResult } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Inputs, Plan, RunResult } from '../engines/engine.ts'
 import { type EngineName, openEngine } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import { labelsOf } from './labels.ts'
+import { type Latency, machineOf, measureLatency, readLatencies, writeLatencies } from './latency.ts'
 import { type Budget, checkBudget, checkPath } from './options.ts'
-import { chooseUnder, type QueryTable, type TableEntry } from './query-table.ts'
+import { chooseUnder, chooseWithin, isReady, type QueryTable, type TableEntry } from './query-table.ts'
 import { type Run, readRun, readStatistics } from './run-folder.ts'
+import { toInputs } from './views.ts'
 
 /** Compiled plans that a model keeps; the one unused for longest goes first. */
 const PLANS_KEPT = 8
@@ -23,6 +25,19 @@ export interface LoadOptions {
   readonly labels?: string
 }
 
+/** A configuration whose plan is compiled. */
+export interface ReadyConfiguration {
+  readonly entry: TableEntry
+  /**
+   * Scores of a batch.
+   *
+   * @param clips whole clips, bytes [batch, T, S, S, 3] with the frames of the model's largest input, square; they are
+   *   subsampled, resized and normalised here
+   * @returns [batch, classes], each row summing to 1
+   */
+  classify(clips: FrameBatch): Promise<Float32Array>
+}
+
 export interface Model {
   /** The run's folder. */
   readonly folder: string
@@ -33,11 +48,25 @@ export interface Model {
   /** One name per class; `class 0`, `class 1`, … where none are known. */
   readonly labels: readonly string[]
   /**
-   * The configuration that a budget buys, with its cost.
+   * The configuration that a budget buys, with its cost. For `latencyMs` latencies must have been measured here.
    *
    * @throws MnVideoError `budget` below the cheapest; `usage` for a configuration the model was not built for
    */
   choose(budget: Budget): TableEntry
+  /**
+   * Chooses and compiles what a budget buys, ready to run. Plans are kept, so switching between budgets that were
+   * asked for before costs a look-up.
+   *
+   * @throws MnVideoError as `choose`
+   */
+  forBudget(budget: Budget): Promise<ReadyConfiguration>
+  /**
+   * Measures how long every configuration that can run takes here, and keeps it with the run, where it is found
+   * again. Nothing else should be running meanwhile.
+   */
+  measureLatencies(onMeasured?: (entry: TableEntry, latency: Latency) => void): Promise<void>
+  /** What was measured here of a configuration. */
+  latencyOf(entry: TableEntry): Latency | undefined
   /** Runs a configuration on inputs (normalised here when they are bytes). Plans are compiled once and kept. */
   run(entry: TableEntry, inputs: Inputs): Promise<RunResult>
   /** Frees the plans. The model cannot be used afterwards. */
@@ -59,6 +88,10 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     options.threads === undefined ? {} : { threads: options.threads },
   )
   const plans = keepPlans(run, engine)
+  const machine = machineOf(engine)
+  const latencies = await readLatencies(folder, machine)
+  const latencyOf = (entry: TableEntry) => latencies.get(configurationKey(entry))
+  const choose = (budget: Budget) => chooseEntry(run, budget, latencyOf)
   return {
     folder,
     config,
@@ -66,7 +99,27 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     table,
     engine,
     labels,
-    choose: (budget) => chooseEntry(run, budget),
+    choose,
+    latencyOf,
+    async forBudget(budget) {
+      const entry = choose(budget)
+      await plans.of(entry)
+      return {
+        entry,
+        async classify(clips) {
+          const plan = await plans.of(entry)
+          return (await plan.run(toInputs(network, entry, clips))).scores
+        },
+      }
+    },
+    async measureLatencies(onMeasured) {
+      for (const entry of table.entries.filter((entry) => isReady(table, entry))) {
+        const latency = await measureLatency(await plans.of(entry))
+        latencies.set(configurationKey(entry), latency)
+        onMeasured?.(entry, latency)
+      }
+      await writeLatencies(folder, machine, latencies)
+    },
     async run(entry, inputs) {
       const plan = await plans.of(entry)
       return plan.run(inputs)
@@ -80,8 +133,15 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
  *
  * @throws MnVideoError `budget` below the cheapest; `usage` for a configuration the run was not built for
  */
-export function chooseEntry(run: Run, asked: Budget): TableEntry {
+export function chooseEntry(
+  run: Run,
+  asked: Budget,
+  latencyOf: (entry: TableEntry) => Latency | undefined = () => undefined,
+): TableEntry {
   const budget = checkBudget(asked)
+  if ('latencyMs' in budget) {
+    return chooseWithin(run.table, budget.latencyMs, (entry) => latencyOf(entry)?.median)
+  }
   if ('gflops' in budget || 'mflops' in budget) return chooseUnder(run.table, budget)
   const { network, config, table, folder } = run
   const full = fullConfiguration(network)

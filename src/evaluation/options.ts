@@ -6,10 +6,14 @@ import { MnVideoError } from '../errors.ts'
 const count = z.int().min(1)
 const above0 = z.number().positive()
 
-/** What a call may cost: multiply-adds per clip or image (in 1e9 or 1e6), or an exact configuration. */
+/**
+ * What a call may cost: multiply-adds per clip or image (in 1e9 or 1e6), milliseconds per clip or image on this
+ * machine (decoding not counted), or an exact configuration.
+ */
 const budget = z.union([
   z.strictObject({ gflops: above0 }),
   z.strictObject({ mflops: above0 }),
+  z.strictObject({ latencyMs: above0 }),
   /** What is left out is at its full value. */
   z.strictObject({ width: above0.optional(), frames: count.optional(), size: count.optional() }),
 ])
@@ -36,7 +40,12 @@ export type ClassifyOptions = Readonly<z.input<typeof classifyOptions>>
 
 /** @throws MnVideoError `usage` naming the option and what it must be */
 export const checkBudget = (value: Budget) =>
-  check(budget, value, 'budget', '{ gflops }, { mflops } or { width, frames, size }, each above 0')
+  check(
+    budget,
+    value,
+    'budget',
+    '{ gflops }, { mflops }, { latencyMs } or { width, frames, size }, each above 0',
+  )
 
 /** @throws MnVideoError `usage` naming the option and what it must be */
 export const checkClassifyOptions = (value: ClassifyOptions) =>

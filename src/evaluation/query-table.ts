@@ -95,6 +95,38 @@ export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
   )
 }
 
+/**
+ * The best configuration under a latency, of those that can run and were timed: the most accurate one or, while
+ * accuracies are unknown, the dearest.
+ *
+ * @param latencyOf milliseconds of an entry here, where known
+ * @throws MnVideoError `budget` when none was timed, or even the fastest takes longer
+ */
+export function chooseWithin(
+  table: QueryTable,
+  latencyMs: number,
+  latencyOf: (entry: TableEntry) => number | undefined,
+): TableEntry {
+  const timed = table.entries
+    .filter((entry) => isReady(table, entry))
+    .flatMap((entry) => {
+      const latency = latencyOf(entry)
+      return latency === undefined ? [] : [{ entry, latency }]
+    })
+  const best = bestOf(timed.filter(({ latency }) => latency <= latencyMs).map(({ entry }) => entry))
+  if (best) return best
+  const fastest = timed.reduce<(typeof timed)[number] | undefined>(
+    (a, b) => (a && a.latency <= b.latency ? a : b),
+    undefined,
+  )
+  throw new MnVideoError(
+    'budget',
+    fastest
+      ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${fastest.latency} ms.\nGive at least that.`
+      : `latencies of ${table.network} have not been measured on this machine. Measure them once: mn-video calibrate-latency RUN`,
+  )
+}
+
 /** What would be chosen under a budget by its accuracy, were it not for want of statistics of its own. */
 export function betterOnceCalibrated(table: QueryTable, asked: CostBudget): TableEntry | undefined {
   const chosen = chooseUnder(table, asked)
