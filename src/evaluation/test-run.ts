@@ -12,6 +12,7 @@ import { MnVideoError } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
+import { useLauncher } from '../video/launch.ts'
 import { parseViews } from '../video/sampling.ts'
 import { calibrate, calibrationClips } from './calibrate.ts'
 import { frontierOf } from './frontier.ts'
@@ -86,6 +87,7 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   )
   const done = new Set(known.map(configurationKey))
   const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
+  useLauncher()
   const engine = await openEngine(options.engine, options)
   const datasets = await openDatasets(run.config)
   options.onEvent?.({

@@ -14,6 +14,7 @@ import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
+import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
 import { lockRun } from './lock.ts'
 import { openLog, type StepEvent, type TrainingEvent } from './log.ts'
@@ -99,6 +100,7 @@ export async function openWorkplace(
   onBad: (file: string, reason: string) => void,
 ): Promise<Workplace> {
   const datasets = await openDatasets(config)
+  useLauncher()
   const engine = await openEngine(options.engine, options)
   const closing = new AbortController()
   const loader = openTrainingLoader(datasets.train, network, config, { signal: closing.signal, onBad })

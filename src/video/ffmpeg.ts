@@ -2,11 +2,11 @@
  * Composes FFmpeg commands and runs FFmpeg programs under watch: a deadline without progress, an abort signal,
  * nothing left behind. It knows nothing of clips; the only file that imports fluent-ffmpeg.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError } from '../errors.ts'
+import { launch } from './launch.ts'
 import type { MediaFile } from './paths.ts'
 
 /** What every call that runs FFmpeg accepts. */
@@ -64,25 +64,16 @@ export interface Running extends RunOptions {
 export async function run(running: Running): Promise<readonly string[]> {
   const { program, args, file, signal, deadline = 60 } = running
   signal?.throwIfAborted()
-  // In a process group of its own, so that a wrapper script dies together with what it started.
-  const child = spawn(program, args, {
-    stdio: 'pipe',
+  const child = launch(program, args, {
     ...(running.cwd !== undefined && { cwd: running.cwd }),
-    windowsHide: true,
-    detached: !onWindows,
+    ...(running.input && { input: true }),
   })
-  alive.add(child)
-  if (alive.size === 1) process.on('exit', killAll)
 
   const errors: string[] = []
   let stoppedBy: 'deadline' | 'abort' | 'output' | 'input' | undefined
   const stop = (reason: typeof stoppedBy) => {
     stoppedBy ??= reason
-    kill(child)
-    // What escaped the group could hold these open; nothing more is read from them.
-    child.stdin.destroy()
-    child.stdout.destroy()
-    child.stderr.destroy()
+    child.kill()
   }
   const timer = setTimeout(stop, deadline * 1000, 'deadline')
   const abort = () => stop('abort')
@@ -99,7 +90,7 @@ export async function run(running: Running): Promise<readonly string[]> {
     running.onLine?.(line)
   })
   try {
-    await new Promise((settle, reject) => child.once('error', reject).once('close', settle))
+    await child.closed
   } catch (cause) {
     throw new MnVideoError(
       'missing',
@@ -109,8 +100,6 @@ export async function run(running: Running): Promise<readonly string[]> {
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
-    alive.delete(child)
-    if (alive.size === 0) process.off('exit', killAll)
   }
   if (stoppedBy === 'abort') signal?.throwIfAborted()
   if (stoppedBy === 'input') await fed
@@ -162,21 +151,4 @@ export function reasonFrom(errors: readonly string[], file: MediaFile): string {
   return (
     texts.find((text) => text && !/^(Conversion failed|Error while decoding)/.test(text)) ?? 'no reason given'
   )
-}
-
-const onWindows = process.platform === 'win32'
-const alive = new Set<ChildProcess>()
-
-function killAll(): void {
-  for (const child of alive) kill(child)
-}
-
-function kill(child: ChildProcess): void {
-  if (child.pid === undefined) return
-  try {
-    if (onWindows) child.kill('SIGKILL')
-    else process.kill(-child.pid, 'SIGKILL')
-  } catch {
-    // Already gone.
-  }
 }

@@ -1,0 +1,77 @@
+/**
+ * A process that starts programs for another one, which sends it commands and gets back what they print. It stays
+ * small: starting a program copies the page tables of the process that starts it, which takes a training with
+ * gigabytes of values a tenth of a second in which nothing else runs. When the other process ends, all that was
+ * started is killed.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+
+/** What the launcher is told; `id` is the caller's number for a program. */
+export type Order =
+  | {
+      readonly id: number
+      readonly start: readonly [program: string, ...args: string[]]
+      readonly cwd?: string
+    }
+  | { readonly id: number; readonly kill: true }
+
+/** What it tells of a program, in order. */
+export type Report =
+  | { readonly id: number; readonly output: Uint8Array }
+  | { readonly id: number; readonly errors: Uint8Array }
+  | { readonly id: number; readonly closed: true; readonly failure?: string }
+
+const running = new Map<number, ChildProcess>()
+
+/** Sends a report; the stream that it came from waits until it has gone, so that nothing piles up. */
+function send(report: Report, source?: NodeJS.ReadStream | ChildProcess['stdout']): void {
+  source?.pause()
+  process.send?.(report, undefined, undefined, () => source?.resume())
+}
+
+function start(
+  id: number,
+  [program, ...args]: readonly [string, ...string[]],
+  cwd: string | undefined,
+): void {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    ...(cwd !== undefined && { cwd }),
+  })
+  running.set(id, child)
+  let failure: string | undefined
+  child.on('error', (error) => {
+    failure = error.message
+  })
+  child.stdout.on('data', (output: Buffer) => send({ id, output }, child.stdout))
+  child.stderr.on('data', (errors: Buffer) => send({ id, errors }, child.stderr))
+  child.on('close', () => {
+    running.delete(id)
+    send({ id, closed: true, ...(failure !== undefined && { failure }) })
+  })
+}
+
+function kill(child: ChildProcess | undefined): void {
+  if (child?.pid === undefined) return
+  try {
+    // Its group: a wrapper script dies together with what it started.
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Already gone.
+  }
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+}
+
+process.on('message', (order: Order) => {
+  if ('start' in order) start(order.id, order.start, order.cwd)
+  else kill(running.get(order.id))
+})
+process.on('disconnect', () => {
+  for (const child of running.values()) kill(child)
+  process.exit()
+})
+// Ctrl-C reaches the whole group of a terminal; when to stop is the other process's decision.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
