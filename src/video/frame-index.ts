@@ -6,6 +6,7 @@ import { MnVideoError } from '../errors.ts'
 import { findBinaries, isBeforeFpsMode } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import { MAX_PIXELS } from './geometry.ts'
+import { readMp4Index } from './mp4-index.ts'
 import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
 import { describe, type Packet, type TimeBase } from './probe.ts'
 import type { VideoInfo } from './video-info.ts'
@@ -27,13 +28,20 @@ export interface FrameIndex {
 }
 
 /**
- * Lists a video's frames. The file is read to its end once; a caller that decodes several clips of one file
- * keeps the index and passes it along.
+ * Lists a video's frames. A plain MP4 tells them in its tables; any other file is read to its end once: a caller
+ * that decodes several clips of one file keeps the index and passes it along (index-cache.ts keeps it on disk).
  *
  * @throws MnVideoError 'media', one line naming the file and why it has no frames
  */
 export async function readFrameIndex(path: string, options: RunOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
+  const plain = await readMp4Index(file)
+  if (plain && !plain.isCutOff) return plain.index
+  return readIndexWithFfmpeg(file, options)
+}
+
+/** The same through FFmpeg's programs, whatever the container. */
+export async function readIndexWithFfmpeg(file: MediaFile, options: RunOptions = {}): Promise<FrameIndex> {
   const { info, timeBase, packets } = await describe(file, options, { packets: true })
   return (
     (timeBase && packets && indexFromPackets(info, timeBase, packets)) ?? indexByDecoding(file, info, options)
