@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'network'
   /** An image or video cannot be read. */
   | 'media'
+  /** A data set or a list of it cannot be read, or too many of its files cannot. */
+  | 'data'
   /** A weights file is damaged or does not fit the network. */
   | 'weights'
   /** A run folder lacks what is needed. */
