@@ -17,7 +17,9 @@ const schema = z.object({
   /** SHA-256 of the sorted lines `path<TAB>label`, paths relative to the folder of the data. */
   sha256: z.string(),
   /** What `mn-video data check` found in the files; absent before. */
-  seconds: z.object({ total: z.number(), shortest: z.number(), median: z.number(), longest: z.number() }).optional(),
+  seconds: z
+    .object({ total: z.number(), shortest: z.number(), median: z.number(), longest: z.number() })
+    .optional(),
   /** Files by `WIDTHxHEIGHT`, the most frequent first. */
   sizes: counts.optional(),
   codecs: counts.optional(),

@@ -2,8 +2,9 @@
  * Lists of files with any number of labels each: `path 3;17;80` a line, `path -` for none. Lists with one label
  * are `lists.ts`'s business, and its reader refuses these.
  */
-import { formatList, parseList } from './lists.ts'
+
 import { MnVideoError } from '../errors.ts'
+import { formatList, parseList } from './lists.ts'
 
 /** A file with all that happens in it. */
 export interface MultiLabelEntry {

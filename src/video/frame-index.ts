@@ -36,7 +36,7 @@ export interface FrameIndex {
 export async function readFrameIndex(path: string, options: RunOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
   const plain = await readMp4Index(file)
-  if (plain && !plain.isCutOff) return plain.index
+  if (plain?.missingBytes === 0) return plain.index
   return readIndexWithFfmpeg(file, options)
 }
 

@@ -32,7 +32,7 @@ export function cacheFolder(): string {
 export async function cachedFrameIndex(path: string, options: CacheOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
   const plain = await readMp4Index(file)
-  if (plain && !plain.isCutOff) return plain.index
+  if (plain?.missingBytes === 0) return plain.index
   const state = await stateOf(file)
   const place = placeOf(file, options.cache ?? cacheFolder())
   const kept = await recall(place.path, file, state)

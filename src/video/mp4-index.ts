@@ -13,8 +13,8 @@ import { type StreamInfo, type VideoInfo, videoInfo } from './video-info.ts'
 /** A file's frames as its tables promise them, and whether the bytes that they point at are there. */
 export interface Mp4Index {
   readonly index: FrameIndex
-  /** Whether the file ends before a sample does. */
-  readonly isCutOff: boolean
+  /** Bytes that the file would have to be longer to hold all its samples; 0 where it is whole. */
+  readonly missingBytes: number
 }
 
 /** @returns undefined where the file is anything but a plain MP4 or MOV */
@@ -115,7 +115,7 @@ function indexOf(file: MediaFile, movie: Buffer, fileSize: number): Mp4Index | u
   const duration = times.at(-1)! + lastTicks / timescale
   const timeBase = { numerator: 1, denominator: timescale }
   const index: FrameIndex = { info, timeBase, source: 'container', pts, times, keyframes, duration }
-  return { index, isCutOff: end > fileSize }
+  return { index, missingBytes: Math.max(0, end - fileSize) }
 }
 
 /** Sample entries whose codec their name settles. */

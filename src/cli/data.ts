@@ -1,0 +1,14 @@
+/** `mn-video data`: everything about data sets before training. One file per command in `data/`. */
+import type { Command } from 'commander'
+import { addCheck } from './data/check.ts'
+
+export function addData(program: Command): void {
+  const data = program
+    .command('data')
+    .description('prepare, check, resize, split and look at data sets')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  mn-video data prepare ucf101\n  mn-video data check lists/train.csv --write-clean lists/clean.csv',
+    )
+  addCheck(data)
+}
