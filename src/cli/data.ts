@@ -1,6 +1,7 @@
 /** `mn-video data`: everything about data sets before training. One file per command in `data/`. */
 import type { Command } from 'commander'
 import { addCheck } from './data/check.ts'
+import { addPrepare } from './data/prepare.ts'
 
 export function addData(program: Command): void {
   const data = program
@@ -10,5 +11,6 @@ export function addData(program: Command): void {
       'after',
       '\nExamples:\n  mn-video data prepare ucf101\n  mn-video data check lists/train.csv --write-clean lists/clean.csv',
     )
+  addPrepare(data)
   addCheck(data)
 }
