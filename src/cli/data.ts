@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { addCheck } from './data/check.ts'
 import { addPrepare } from './data/prepare.ts'
+import { addResize } from './data/resize.ts'
 
 export function addData(program: Command): void {
   const data = program
@@ -13,4 +14,5 @@ export function addData(program: Command): void {
     )
   addPrepare(data)
   addCheck(data)
+  addResize(data)
 }

@@ -22,8 +22,9 @@ export interface CommandParts {
   /** A filter chain, without spaces. */
   readonly filters: string
   readonly outputOptions: readonly string[]
-  /** The muxer that writes to standard output. */
-  readonly format: 'rawvideo' | 'null'
+  readonly format: 'rawvideo' | 'null' | 'mp4'
+  /** FFmpeg's name of the file to write; standard output where left out. */
+  readonly output?: string
 }
 
 /**
@@ -35,7 +36,7 @@ export function ffmpegArguments(parts: CommandParts): string[] {
     .inputOptions('-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...parts.inputOptions)
     .videoFilters(parts.filters)
     .outputOptions('-f', parts.format, ...parts.outputOptions)
-    .output('pipe:1')
+    .output(parts.output ?? 'pipe:1')
     ._getArguments()
 }
 
