@@ -2,7 +2,10 @@
 import type { Command } from 'commander'
 import { addCheck } from './data/check.ts'
 import { addPrepare } from './data/prepare.ts'
+import { addPreview } from './data/preview.ts'
 import { addResize } from './data/resize.ts'
+import { addSplit } from './data/split.ts'
+import { addStats } from './data/stats.ts'
 
 export function addData(program: Command): void {
   const data = program
@@ -15,4 +18,7 @@ export function addData(program: Command): void {
   addPrepare(data)
   addCheck(data)
   addResize(data)
+  addSplit(data)
+  addStats(data)
+  addPreview(data)
 }

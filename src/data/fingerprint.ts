@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { relative, sep } from 'node:path'
+import { dirname, relative, sep } from 'node:path'
 import { z } from 'zod'
 import { writeAtomically } from '../checkpoints/atomic.ts'
 
@@ -14,7 +14,7 @@ const schema = z.object({
   files: z.int(),
   /** Different labels that occur. */
   classes: z.int(),
-  /** SHA-256 of the sorted lines `path<TAB>label`, paths relative to the folder of the data. */
+  /** SHA-256 of the sorted lines `path<TAB>label`, paths relative to the folder that all files have in common. */
   sha256: z.string(),
   /** What `mn-video data check` found in the files; absent before. */
   seconds: z
@@ -41,12 +41,9 @@ export interface FileFacts {
   readonly codec: string
 }
 
-/** @param root the folder that paths are taken relative to, so that moving the data does not change the hash */
-export function fingerprintOf(
-  files: readonly LabelledFile[],
-  root: string,
-  facts?: readonly FileFacts[],
-): Fingerprint {
+/** Paths count from the folder that all files have in common, so that moving the data does not change the hash. */
+export function fingerprintOf(files: readonly LabelledFile[], facts?: readonly FileFacts[]): Fingerprint {
+  const root = commonFolder(files.map(({ path }) => path))
   const lines = files.map(({ path, label }) => {
     return `${relative(root, path).split(sep).join('/')}\t${[label].flat().join(';')}\n`
   })
@@ -94,6 +91,17 @@ function contents(facts: readonly FileFacts[]): Pick<Fingerprint, 'seconds' | 's
     sizes: { ...Object.fromEntries(sizes.slice(0, MOST_SIZES)), ...(others > 0 && { other: others }) },
     codecs: tally(facts.map(({ codec }) => codec)),
   }
+}
+
+/** The deepest folder that all files lie in. */
+function commonFolder(paths: readonly string[]): string {
+  let common = dirname(paths[0] ?? '').split(sep)
+  for (const path of paths) {
+    const folders = dirname(path).split(sep)
+    const length = common.findIndex((folder, i) => folder !== folders[i])
+    if (length >= 0) common = common.slice(0, length)
+  }
+  return common.join(sep) || sep
 }
 
 /** How often each text occurs, the most frequent first. */

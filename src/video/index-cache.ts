@@ -14,11 +14,11 @@ import { readMp4Index } from './mp4-index.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
 
 export interface CacheOptions extends RunOptions {
-  /** The folder that keeps what was found; cacheFolder() by default. */
+  /** The folder that keeps what was found; cacheFolder() by default, 'off' for none. */
   readonly cache?: string
 }
 
-/** Where things that can be found again are kept: MN_VIDEO_CACHE, else mn-video in the user's cache folder. */
+/** Where things that can be found again are kept: MN_VIDEO_CACHE (`off`: nowhere), else the user's cache folder. */
 export function cacheFolder(): string {
   const { MN_VIDEO_CACHE, XDG_CACHE_HOME } = process.env
   return MN_VIDEO_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'mn-video')
@@ -33,8 +33,10 @@ export async function cachedFrameIndex(path: string, options: CacheOptions = {})
   const file = await mediaFile(path)
   const plain = await readMp4Index(file)
   if (plain?.missingBytes === 0) return plain.index
+  const folder = options.cache ?? cacheFolder()
+  if (folder === 'off') return readIndexWithFfmpeg(file, options)
   const state = await stateOf(file)
-  const place = placeOf(file, options.cache ?? cacheFolder())
+  const place = placeOf(file, folder)
   const kept = await recall(place.path, file, state)
   if (kept) return kept
   const index = await readIndexWithFfmpeg(file, options)

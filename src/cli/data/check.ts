@@ -58,8 +58,8 @@ async function check(source: string, options: Options): Promise<void> {
   const cache = options.cache ?? cacheFolder()
   const gathered = await gather(source, options)
   const paths = [...new Set(gathered.files.map(({ path }) => path))]
-  const journal = join(cache, 'check', `${nameOf(resolve(source))}.jsonl`)
-  const known = options.fresh ? new Map<string, Examined>() : readJournal(journal)
+  const journal = cache === 'off' ? undefined : join(cache, 'check', `${nameOf(resolve(source))}.jsonl`)
+  const known = options.fresh || !journal ? new Map<string, Examined>() : readJournal(journal)
 
   const progress = startProgress('checked', paths.length)
   let [looked, recalled] = [0, 0]
@@ -72,19 +72,19 @@ async function check(source: string, options: Options): Promise<void> {
     onFile: (file, isNew) => {
       if (isNew) {
         looked++
-        keepIfPossible(() => appendToJournal(journal, file))
+        if (journal) keepIfPossible(() => appendToJournal(journal, file))
       } else recalled++
       progress.step(isNew)
     },
   })
   progress.end()
   const seconds = (performance.now() - started) / 1000
-  await rewriteJournal(journal, examined.values()).catch(() => {})
+  if (journal) await rewriteJournal(journal, examined.values()).catch(() => {})
 
   const judged = judgeAll(gathered, examined, options)
   const clean = gathered.files.filter((_, i) => isClean(judged[i]!, options.strict === true))
   const facts = [...examined.values()].flatMap((file) => (file.facts ? [file.facts] : []))
-  const fingerprint = fingerprintOf(gathered.files, gathered.root, facts)
+  const fingerprint = fingerprintOf(gathered.files, facts)
   if (gathered.isLabelled && !isFolder(gathered, source)) await writeFingerprint(source, fingerprint)
   if (options.writeClean !== undefined) await writeCleanList(options.writeClean, gathered, clean, examined)
   const bad = judged.filter((each) => !isClean(each, false)).length
@@ -169,7 +169,7 @@ async function writeCleanList(
   const written = (path: string) => (folder === gathered.root ? within(folder, path) : path)
   await writeAtomically(list, [Buffer.from(asList(clean, written))])
   const facts = clean.flatMap(({ path }) => examined.get(path)?.facts ?? [])
-  await writeFingerprint(list, fingerprintOf(clean, gathered.root, facts))
+  await writeFingerprint(list, fingerprintOf(clean, facts))
 }
 
 const isFolder = (gathered: Gathered, source: string): boolean => gathered.root === resolve(source)

@@ -80,7 +80,7 @@ async function resize(source: string, options: Options): Promise<void> {
   if (list) {
     await mkdir(out, { recursive: true })
     await writeAtomically(list, [Buffer.from(asList(moved, (path) => relative(out, path)))])
-    await writeFingerprint(list, fingerprintOf(moved, out))
+    await writeFingerprint(list, fingerprintOf(moved))
     if (classes) await writeAtomically(join(out, CLASSES_FILE), [Buffer.from(`${classes.join('\n')}\n`)])
   }
   const every = Math.max(1, Math.floor(targets.size / MEASURED))

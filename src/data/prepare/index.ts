@@ -79,7 +79,7 @@ export async function prepareDataset(
         if (entries.length === 0) continue
         const file = join(place, `${name}.csv`)
         await writeAtomically(file, [Buffer.from(asList(entries, (path) => writtenPath(path, root)))])
-        const fingerprint = fingerprintOf(entries, resolve(folder))
+        const fingerprint = fingerprintOf(entries)
         await writeFingerprint(file, fingerprint)
         lists.push({ file, fingerprint })
       }
