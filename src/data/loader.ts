@@ -172,7 +172,7 @@ function trainingDecoder(network: Network, config: Config, indexes: FrameIndexes
     const index = await indexes.of(source.path, { signal })
     const { width, height } = index.info
     const request = drawTrainingClip(random, { width, height, duration: index.duration }, span, config)
-    return asBatch(await decodeClip(source.path, request, { signal, index }))
+    return asBatch(await decodeClip(source.path, request, { signal, index, threads: 1 }))
   }
 }
 

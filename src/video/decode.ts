@@ -29,6 +29,8 @@ export interface ClipRequest extends PictureRequest {
 export interface DecodeOptions extends RunOptions {
   /** What readFrameIndex said of the file, to be spared reading it again. */
   readonly index?: FrameIndex
+  /** Threads that decode; FFmpeg's choice by default. One costs the least where several clips are decoded at once. */
+  readonly threads?: number
 }
 
 /**

@@ -29,6 +29,12 @@ export interface PulledFrames {
   readonly shown: readonly number[]
 }
 
+export interface PullOptions extends RunOptions {
+  readonly index?: FrameIndex
+  /** Threads that decode. */
+  readonly threads?: number
+}
+
 /**
  * Pulls the frames shown at some moments (seconds from the first frame, as decided from the index).
  *
@@ -39,7 +45,7 @@ export async function pullFrames(
   path: string,
   momentsIn: (index: FrameIndex) => readonly number[],
   request: PictureRequest,
-  options: RunOptions & { readonly index?: FrameIndex },
+  options: PullOptions,
 ): Promise<PulledFrames> {
   const file = await mediaFile(path)
   let index = options.index ?? (await readFrameIndex(path, options))
@@ -82,7 +88,7 @@ async function pull(
   index: FrameIndex,
   wanted: readonly number[],
   plan: PicturePlan,
-  options: RunOptions,
+  options: PullOptions,
 ): Promise<Pull> {
   const frameBytes = plan.output.width * plan.output.height * 3
   requireBytes(file.shown, wanted.length * frameBytes)
@@ -138,7 +144,7 @@ async function pullStretch(
   { positions, keyframe }: Stretch,
   plan: PicturePlan,
   room: Uint8Array,
-  options: RunOptions,
+  options: PullOptions,
 ): Promise<Omit<Pull, 'data'>> {
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
@@ -150,7 +156,11 @@ async function pullStretch(
     program: ffmpeg,
     args: ffmpegArguments({
       input,
-      inputOptions: [...inputOptions, ...seekOptions(index, keyframe)],
+      inputOptions: [
+        ...inputOptions,
+        ...(options.threads === undefined ? [] : ['-threads', `${options.threads}`]),
+        ...seekOptions(index, keyframe),
+      ],
       filters: [PROGRESS, pickFilter(index, positions), FrameLog.filter, ...pictureFilters(plan)].join(','),
       format: 'rawvideo',
       outputOptions: [

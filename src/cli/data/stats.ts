@@ -35,7 +35,7 @@ interface ClassCount {
 const SHOWN = 10
 
 async function stats(source: string, options: Options): Promise<void> {
-  const { files, classes, root, isLabelled } = await gather(source, options)
+  const { files, classes, isLabelled } = await gather(source, options)
   if (!isLabelled) {
     throw new MnVideoError('data', `${source}: its files lie in no class folders, so they have no labels.`)
   }
