@@ -106,8 +106,12 @@ async function pull(
   return { data, arrived, errors }
 }
 
-/** A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. */
+/**
+ * A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. Where
+ * the way is short it would only cost time.
+ */
 const PROGRESS = 'showinfo@progress=checksum=0'
+const LONG_WAY = 100
 
 /** Frames that one run of ffmpeg pulls. */
 interface Stretch {
@@ -161,7 +165,12 @@ async function pullStretch(
         ...(options.threads === undefined ? [] : ['-threads', `${options.threads}`]),
         ...seekOptions(index, keyframe),
       ],
-      filters: [PROGRESS, pickFilter(index, positions), FrameLog.filter, ...pictureFilters(plan)].join(','),
+      filters: [
+        ...(positions.at(-1)! - (keyframe ?? 0) > LONG_WAY ? [PROGRESS] : []),
+        pickFilter(index, positions),
+        FrameLog.filter,
+        ...pictureFilters(plan),
+      ].join(','),
       format: 'rawvideo',
       outputOptions: [
         ...exactOutput(index.info, version),
