@@ -2,9 +2,9 @@
  * Composes FFmpeg commands and runs FFmpeg programs under watch: a deadline without progress, an abort signal,
  * nothing left behind. It knows nothing of clips; the only file that imports fluent-ffmpeg.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError } from '../errors.ts'
 import type { MediaFile } from './paths.ts'
@@ -53,6 +53,8 @@ export interface Running extends RunOptions {
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
   readonly onOutput: (piece: Buffer) => boolean
+  /** Each piece of further outputs, `pipe:3` and so on; returning false stops the program. */
+  readonly onPipes?: readonly ((piece: Buffer) => boolean)[]
 }
 
 /**
@@ -65,12 +67,14 @@ export async function run(running: Running): Promise<readonly string[]> {
   const { program, args, file, signal, deadline = 60 } = running
   signal?.throwIfAborted()
   // In a process group of its own, so that a wrapper script dies together with what it started.
-  const child = spawn(program, args, {
-    stdio: 'pipe',
+  const pipes = running.onPipes ?? []
+  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'pipe', ...pipes.map(() => 'pipe' as const)] as unknown as 'pipe',
     ...(running.cwd !== undefined && { cwd: running.cwd }),
     windowsHide: true,
     detached: !onWindows,
   })
+  const further = child.stdio.slice(3) as Readable[]
   alive.add(child)
   if (alive.size === 1) process.on('exit', killAll)
 
@@ -83,16 +87,20 @@ export async function run(running: Running): Promise<readonly string[]> {
     child.stdin.destroy()
     child.stdout.destroy()
     child.stderr.destroy()
+    for (const output of further) output.destroy()
   }
   const timer = setTimeout(stop, deadline * 1000, 'deadline')
   const abort = () => stop('abort')
   signal?.addEventListener('abort', abort)
   const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
   fed.catch(() => stop('input'))
-  child.stdout.on('data', (piece: Buffer) => {
-    timer.refresh()
-    if (!stoppedBy && !running.onOutput(piece)) stop('output')
-  })
+  for (const [i, onPiece] of [running.onOutput, ...pipes].entries()) {
+    const output = i === 0 ? child.stdout : further[i - 1]!
+    output.on('data', (piece: Buffer) => {
+      timer.refresh()
+      if (!stoppedBy && !onPiece(piece)) stop('output')
+    })
+  }
   createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
     timer.refresh()
     if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line) > 20) errors.shift()
