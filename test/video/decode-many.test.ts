@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type ClipRequest, decodeClip } from '../../src/video/decode.ts'
+import type { MnVideoError } from '../../src/errors.ts'
+import { type Clip, type ClipRequest, decodeClip } from '../../src/video/decode.ts'
 import { type ClipJob, decodeClips } from '../../src/video/decode-many.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
 import { renderClip, testFolder } from '../support/render.ts'
@@ -31,6 +33,13 @@ const jobsOf = (paths: readonly string[]): Promise<ClipJob[]> =>
 const oneByOne = (jobs: readonly ClipJob[]) =>
   Promise.all(jobs.map(({ path, request, index }) => decodeClip(path, request, { index })))
 
+/** Compares pixels as buffers: value by value takes long. */
+function expectSame(clips: readonly (Clip | MnVideoError)[], expected: readonly Clip[]): void {
+  expect(clips.map(summary)).toEqual(expected.map(summary))
+}
+const summary = (clip: Clip | MnVideoError) =>
+  'data' in clip ? { ...clip, data: createHash('sha1').update(clip.data).digest('hex') } : clip
+
 describe('clips decoded together', () => {
   it('are the clips decoded one by one', async () => {
     const jobs = await jobsOf([
@@ -41,7 +50,7 @@ describe('clips decoded together', () => {
         output: ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8'],
       }),
     ])
-    expect(await decodeClips(jobs)).toEqual(await oneByOne(jobs))
+    expectSame(await decodeClips(jobs), await oneByOne(jobs))
   })
 
   const shared = [
@@ -54,7 +63,7 @@ describe('clips decoded together', () => {
   ].map((name) => sharedPath(`clips/${name}`))
   it.skipIf(shared.includes(undefined))('are so for real files', async () => {
     const jobs = await jobsOf(shared as string[])
-    expect(await decodeClips(jobs)).toEqual(await oneByOne(jobs))
+    expectSame(await decodeClips(jobs), await oneByOne(jobs))
   })
 
   it('fail one by one', async () => {
@@ -69,7 +78,7 @@ describe('clips decoded together', () => {
     })
     expect(results[2]).toMatchObject({ code: 'media', message: expect.stringContaining('broken.mp4') })
     const [expected] = await oneByOne([good!])
-    expect([results[1], results[3]]).toEqual([expected, expected])
+    expectSame([results[1]!, results[3]!], [expected!, expected!])
   })
 
   it('are given up at once by a signal', async () => {
