@@ -2,8 +2,9 @@
  * Composes FFmpeg commands and runs FFmpeg programs under watch: a deadline without progress, an abort signal,
  * nothing left behind. It knows nothing of clips; the only file that imports fluent-ffmpeg.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError } from '../errors.ts'
 import type { MediaFile } from './paths.ts'
@@ -45,10 +46,16 @@ export interface Running extends RunOptions {
   readonly args: readonly string[]
   /** The file read, for messages. */
   readonly file: MediaFile
+  /** The folder to run in. */
+  readonly cwd?: string
+  /** What to write to standard input, piece by piece as the program reads it; nothing by default. */
+  readonly input?: Iterable<Uint8Array>
   /** Each line of standard error. */
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
   readonly onOutput: (piece: Buffer) => boolean
+  /** Each piece of further outputs, `pipe:3` and so on; returning false stops the program. */
+  readonly onPipes?: readonly ((piece: Buffer) => boolean)[]
 }
 
 /**
@@ -61,30 +68,40 @@ export async function run(running: Running): Promise<readonly string[]> {
   const { program, args, file, signal, deadline = 60 } = running
   signal?.throwIfAborted()
   // In a process group of its own, so that a wrapper script dies together with what it started.
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const pipes = running.onPipes ?? []
+  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'pipe', ...pipes.map(() => 'pipe' as const)] as unknown as 'pipe',
+    ...(running.cwd !== undefined && { cwd: running.cwd }),
     windowsHide: true,
     detached: !onWindows,
   })
+  const further = child.stdio.slice(3) as Readable[]
   alive.add(child)
   if (alive.size === 1) process.on('exit', killAll)
 
   const errors: string[] = []
-  let stoppedBy: 'deadline' | 'abort' | 'output' | undefined
+  let stoppedBy: 'deadline' | 'abort' | 'output' | 'input' | undefined
   const stop = (reason: typeof stoppedBy) => {
     stoppedBy ??= reason
     kill(child)
     // What escaped the group could hold these open; nothing more is read from them.
+    child.stdin.destroy()
     child.stdout.destroy()
     child.stderr.destroy()
+    for (const output of further) output.destroy()
   }
   const timer = setTimeout(stop, deadline * 1000, 'deadline')
   const abort = () => stop('abort')
   signal?.addEventListener('abort', abort)
-  child.stdout.on('data', (piece: Buffer) => {
-    timer.refresh()
-    if (!stoppedBy && !running.onOutput(piece)) stop('output')
-  })
+  const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
+  fed.catch(() => stop('input'))
+  for (const [i, onPiece] of [running.onOutput, ...pipes].entries()) {
+    const output = i === 0 ? child.stdout : further[i - 1]!
+    output.on('data', (piece: Buffer) => {
+      timer.refresh()
+      if (!stoppedBy && !onPiece(piece)) stop('output')
+    })
+  }
   createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
     timer.refresh()
     if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line) > 20) errors.shift()
@@ -105,6 +122,7 @@ export async function run(running: Running): Promise<readonly string[]> {
     if (alive.size === 0) process.off('exit', killAll)
   }
   if (stoppedBy === 'abort') signal?.throwIfAborted()
+  if (stoppedBy === 'input') await fed
   if (stoppedBy === 'deadline') {
     throw new MnVideoError(
       'media',
@@ -112,6 +130,24 @@ export async function run(running: Running): Promise<readonly string[]> {
     )
   }
   return errors
+}
+
+/** Writes pieces as they are taken, then ends; a program that stops reading is no failure of its input. */
+async function feed(stdin: Writable, input: Iterable<Uint8Array>, onPiece: () => void): Promise<void> {
+  stdin.on('error', () => {})
+  for (const piece of input) {
+    onPiece()
+    if (!stdin.writable) return
+    if (stdin.write(piece)) continue
+    await new Promise<void>((settle) => {
+      const go = () => {
+        stdin.off('drain', go).off('close', go)
+        settle()
+      }
+      stdin.on('drain', go).on('close', go)
+    })
+  }
+  stdin.end()
 }
 
 /** Why a file could not be opened, for one line of a message. */

@@ -88,10 +88,14 @@ export function exactInput(file: MediaFile): { input: string; inputOptions: stri
   }
 }
 
-/** Output options for one stream of frames, none dropped or doubled to even out the frame rate. */
+/** Output options for the video stream alone, frame by frame. */
 export function exactOutput(info: VideoInfo, version: string): string[] {
-  const sync = isBeforeFpsMode(version) ? '-vsync' : '-fps_mode'
-  return ['-map', `0:${info.streamIndex}`, sync, 'passthrough']
+  return ['-map', `0:${info.streamIndex}`, ...everyFrame(version)]
+}
+
+/** Output options under which no frame is dropped or doubled to even out the frame rate. */
+export function everyFrame(version: string): string[] {
+  return [isBeforeFpsMode(version) ? '-vsync' : '-fps_mode', 'passthrough']
 }
 
 /** The times of the frames that pass a point of a filter chain, read from what `showinfo` prints there. */

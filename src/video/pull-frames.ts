@@ -17,6 +17,13 @@ import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from
 import { type MediaFile, mediaFile } from './paths.ts'
 import { framesShownAt } from './sampling.ts'
 
+export interface PullOptions extends RunOptions {
+  /** What readFrameIndex said of the file, to be spared reading it again. */
+  readonly index?: FrameIndex
+  /** Threads of the decoder; FFmpeg's choice by default. */
+  readonly threads?: number
+}
+
 /** The different frames shown at some moments. */
 export interface PulledFrames {
   /** 8-bit RGB, row-major [frames, H, W, 3], each frame once, in order of time. */
@@ -114,7 +121,7 @@ const PROGRESS = 'showinfo@progress=checksum=0'
 const LONG_WAY = 100
 
 /** Frames that one run of ffmpeg pulls. */
-interface Stretch {
+export interface Stretch {
   readonly positions: number[]
   /** Position of the keyframe to seek to; undefined to decode from the start. */
   readonly keyframe: number | undefined
@@ -126,7 +133,7 @@ const WORTH_A_RESTART = 20
 const MOST_PICKED = 4000
 
 /** Cuts wanted frames into stretches where a keyframe lies far behind one frame and before the next. */
-function stretches(index: FrameIndex, wanted: readonly number[]): Stretch[] {
+export function stretches(index: FrameIndex, wanted: readonly number[]): Stretch[] {
   const result: Stretch[] = []
   for (const position of wanted) {
     const place = lastAtOrBefore(index.keyframes, position)
@@ -148,7 +155,7 @@ async function pullStretch(
   { positions, keyframe }: Stretch,
   plan: PicturePlan,
   room: Uint8Array,
-  options: PullOptions,
+  { threads, ...options }: PullOptions,
 ): Promise<Omit<Pull, 'data'>> {
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
@@ -162,7 +169,7 @@ async function pullStretch(
       input,
       inputOptions: [
         ...inputOptions,
-        ...(options.threads === undefined ? [] : ['-threads', `${options.threads}`]),
+        ...(threads === undefined ? [] : ['-threads', `${threads}`]),
         ...seekOptions(index, keyframe),
       ],
       filters: [
@@ -201,7 +208,7 @@ async function pullStretch(
  * times; pickFilter does the choosing. MPEG-TS has no list of keyframes: a second's margin covers that a search
  * by time may land behind the packet it is for.
  */
-function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
+export function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
   if (keyframe === undefined) return []
   const { numerator, denominator } = index.timeBase
   const margin = index.info.container.includes('mpegts') ? 1 : 0
@@ -210,7 +217,7 @@ function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] 
 }
 
 /** Passes the frames with these times, each time once, in order. */
-function pickFilter(index: FrameIndex, positions: readonly number[]): string {
+export function pickFilter(index: FrameIndex, positions: readonly number[]): string {
   const runs: [number, number][] = []
   for (const position of positions) {
     const last = runs.at(-1)
@@ -224,7 +231,7 @@ function pickFilter(index: FrameIndex, positions: readonly number[]): string {
 }
 
 /** The scale filter stands even at native size: a video may change its size midway, its clip may not. */
-function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
+export function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
   const filters = [
     `scale=${scaled.width}:${scaled.height}${isScaled ? ':flags=bilinear' : ''}`,
     'format=rgb24',
