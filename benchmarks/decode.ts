@@ -18,6 +18,7 @@ import { createRandom } from '../src/network/random.ts'
 import { findBinaries } from '../src/video/binaries.ts'
 import { decodeClip } from '../src/video/decode.ts'
 import { decodeClips } from '../src/video/decode-many.ts'
+import { everyFrame } from '../src/video/frame-index.ts'
 import { cachedFrameIndex } from '../src/video/index-cache.ts'
 import { shrinkVideo } from '../src/video/shrink.ts'
 
@@ -182,7 +183,7 @@ async function plain(tasks: readonly ClipTask[], jobs: number) {
       ffmpeg,
       [
         ...['-v', 'error', '-threads', '1', '-ss', (first / RATE).toFixed(6), '-i', file],
-        ...['-vf', `select='not(mod(n,${STRIDE}))'`, '-vsync', '0', '-frames:v', `${FRAMES}`],
+        ...['-vf', `select='not(mod(n,${STRIDE}))'`, ...everyFrame(version), '-frames:v', `${FRAMES}`],
         ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'],
       ],
       { encoding: 'buffer', maxBuffer: 2 ** 28 },

@@ -1,6 +1,7 @@
 /** `mn-video data`: everything about data sets before training. One file per command in `data/`. */
 import type { Command } from 'commander'
 import { addCheck } from './data/check.ts'
+import { addMakeMotion } from './data/make-motion.ts'
 import { addPrepare } from './data/prepare.ts'
 import { addPreview } from './data/preview.ts'
 import { addResize } from './data/resize.ts'
@@ -21,4 +22,5 @@ export function addData(program: Command): void {
   addSplit(data)
   addStats(data)
   addPreview(data)
+  addMakeMotion(data)
 }
