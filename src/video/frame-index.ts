@@ -6,6 +6,7 @@ import { MnVideoError } from '../errors.ts'
 import { findBinaries, isBeforeFpsMode } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import { MAX_PIXELS } from './geometry.ts'
+import { readMatroskaIndex } from './matroska-index.ts'
 import { readMp4Index } from './mp4-index.ts'
 import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
 import { describe, type Packet, type TimeBase } from './probe.ts'
@@ -28,16 +29,21 @@ export interface FrameIndex {
 }
 
 /**
- * Lists a video's frames. A plain MP4 tells them in its tables; any other file is read to its end once: a caller
+ * Lists a video's frames. A plain MP4 or WebM tells them itself; any other file is read to its end once: a caller
  * that decodes several clips of one file keeps the index and passes it along (index-cache.ts keeps it on disk).
  *
  * @throws MnVideoError 'media', one line naming the file and why it has no frames
  */
 export async function readFrameIndex(path: string, options: RunOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
-  const plain = await readMp4Index(file)
-  if (plain?.missingBytes === 0) return plain.index
-  return readIndexWithFfmpeg(file, options)
+  return (await readPlainIndex(file)) ?? readIndexWithFfmpeg(file, options)
+}
+
+/** The index of a file whose own tables tell it in milliseconds; undefined for all others. */
+export async function readPlainIndex(file: MediaFile): Promise<FrameIndex | undefined> {
+  const mp4 = await readMp4Index(file)
+  if (mp4) return mp4.missingBytes === 0 ? mp4.index : undefined
+  return readMatroskaIndex(file)
 }
 
 /** The same through FFmpeg's programs, whatever the container. */

@@ -1,6 +1,6 @@
 /**
  * Keeps frame indexes on disk, so that a random clip of a video costs one seek and not a reading of the whole
- * file. Plain MP4s are not kept: their own tables are read as fast. A damaged, stale or unwritable cache is never
+ * file. Plain MP4 and WebM files are not kept: their own tables are read as fast. A damaged, stale or unwritable cache is never
  * an error: the index is then read from the video.
  */
 import { createHash, randomUUID } from 'node:crypto'
@@ -9,8 +9,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { RunOptions } from './ffmpeg.ts'
-import { type FrameIndex, readIndexWithFfmpeg } from './frame-index.ts'
-import { readMp4Index } from './mp4-index.ts'
+import { type FrameIndex, readIndexWithFfmpeg, readPlainIndex } from './frame-index.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
 
 export interface CacheOptions extends RunOptions {
@@ -31,8 +30,8 @@ export function cacheFolder(): string {
  */
 export async function cachedFrameIndex(path: string, options: CacheOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
-  const plain = await readMp4Index(file)
-  if (plain?.missingBytes === 0) return plain.index
+  const plain = await readPlainIndex(file)
+  if (plain) return plain
   const folder = options.cache ?? cacheFolder()
   if (folder === 'off') return readIndexWithFfmpeg(file, options)
   const state = await stateOf(file)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readFrameIndex, readIndexWithFfmpeg } from '../../src/video/frame-index.ts'
 import { cachedFrameIndex } from '../../src/video/index-cache.ts'
+import { readMatroskaIndex } from '../../src/video/matroska-index.ts'
 import { readMp4Index } from '../../src/video/mp4-index.ts'
 import { mediaFile } from '../../src/video/paths.ts'
 import { ffmpeg, type Rendering, renderClip, testFolder } from '../support/render.ts'
@@ -106,6 +107,55 @@ describe('the index of a plain MP4, from its tables', () => {
   }
 })
 
+describe('the index of a plain WebM or Matroska file, from its blocks', () => {
+  const vp9 = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-g', '10']
+  const cases: readonly (readonly [string, Rendering])[] = [
+    ['vp9.webm', { output: vp9 }],
+    ['sound.webm', { output: vp9, audio: true }],
+    [
+      'B-frames, uneven.mkv',
+      { filters: "setpts='(N+floor(N/2))/30/TB'", output: x264('-bf', '3', '-g', '12') },
+    ],
+    ['late.mkv', { fps: '30000/1001', output: x264('-output_ts_offset', '5') }],
+  ]
+  it.each(cases)('is what ffprobe says: %s', async (name, rendering) => {
+    const path = await renderClip(folder.path(name), { seconds: 1, ...rendering })
+    await expectAlike(path)
+  })
+
+  it.runIf(sharedPath('clips'))('is what ffprobe says of real files', async () => {
+    for (const name of ['odd_161x121.webm', 'vp9_bear.webm', 'av1_640x360.mkv', 'flipping_pancake.mkv']) {
+      await expectAlike(sharedPath(`clips/${name}`)!)
+    }
+  })
+
+  it('is left to ffprobe for VP8, whose frames may be hidden, and for what is cut off or damaged', async () => {
+    const hidden = await renderClip(folder.path('vp8.webm'), { output: ['-c:v', 'libvpx', '-cpu-used', '8'] })
+    expect(await readMatroskaIndex(await mediaFile(hidden))).toBeUndefined()
+    const bytes = await readFile(folder.path('vp9.webm'))
+    const path = folder.path('damaged.webm')
+    for (let k = 0; k < 300; k++) {
+      const copy = Buffer.from(bytes)
+      copy[(k * 37) % 900] = (k * 31) % 256
+      await writeFile(path, k % 10 === 0 ? copy.subarray(0, (k * 7919) % copy.length || 1) : copy)
+      const read = await readMatroskaIndex(await mediaFile(path))
+      if (read) expect(read.pts.length).toBeLessThanOrEqual(30)
+      if (k % 10 === 0) expect(read).toBeUndefined()
+    }
+  })
+
+  async function expectAlike(path: string): Promise<void> {
+    const file = await mediaFile(path)
+    const ours = (await readMatroskaIndex(file))!
+    const theirs = await readIndexWithFfmpeg(file)
+    // FFmpeg calls the shape of pixels unknown where the file does not say that they are square.
+    const { frameRate, sampleAspectRatio = '1:1', ...facts } = theirs.info
+    expect(ours.info.sampleAspectRatio).toBe(sampleAspectRatio)
+    expect(ours).toMatchObject({ ...theirs, info: facts })
+    expect(ours.info.frameRate).toBeCloseTo(frameRate!, 3)
+  }
+})
+
 describe('the cache of frame indexes', () => {
   const cache = folder.path('cache')
   const entries = async () =>
@@ -115,7 +165,7 @@ describe('the cache of frame indexes', () => {
 
   it('gives back what was read, for every kind of file', async () => {
     const paths = [
-      await renderClip(folder.path('ünï code.mkv'), { seconds: 1, filters: "setpts='(N+floor(N/3))/30/TB'" }),
+      await renderClip(folder.path('ünï code.ts'), { seconds: 1, filters: "setpts='(N+floor(N/3))/30/TB'" }),
       await renderClip(folder.path('a.avi'), { seconds: 1, output: ['-c:v', 'mpeg4', '-bf', '2'] }),
     ]
     for (const path of paths) {
@@ -127,7 +177,7 @@ describe('the cache of frame indexes', () => {
   })
 
   it('is taken from disk, is ignored where damaged, and is written anew when the file changes', async () => {
-    const path = await renderClip(folder.path('b.mkv'), { seconds: 1 })
+    const path = await renderClip(folder.path('b.ts'), { seconds: 1 })
     const own = folder.path('own cache')
     const first = await cachedFrameIndex(path, { cache: own })
     const [entry] = (await readdir(own, { recursive: true, withFileTypes: true })).filter((each) =>
@@ -145,18 +195,18 @@ describe('the cache of frame indexes', () => {
     await writeFile(place, `mn-video frame index 1 ${sum}\n${changed}`)
     expect((await cachedFrameIndex(path, { cache: own })).duration).toBeGreaterThan(6)
 
-    for (const damaged of ['', 'x', kept.slice(0, 100), kept.replace('"pts":[0', '"pts":[1')]) {
+    for (const damaged of ['', 'x', kept.slice(0, 100), kept.replace('"pts":[', '"pts":[1')]) {
       await writeFile(place, damaged)
       expect(await cachedFrameIndex(path, { cache: own })).toEqual(first)
       expect(await readFile(place, 'utf8')).toBe(kept)
     }
-    await copyFile(await renderClip(folder.path('longer.mkv'), { seconds: 2 }), path)
+    await copyFile(await renderClip(folder.path('longer.ts'), { seconds: 2 }), path)
     await utimes(path, 1, 1)
     expect((await cachedFrameIndex(path, { cache: own })).pts).toHaveLength(60)
   })
 
   it('is no error where it cannot be written', async () => {
-    const path = folder.path('b.mkv')
+    const path = folder.path('b.ts')
     await writeFile(folder.path('a file'), '')
     expect((await cachedFrameIndex(path, { cache: folder.path('a file') })).pts).toHaveLength(60)
   })
