@@ -132,7 +132,7 @@ describe('the index of a plain WebM or Matroska file, from its blocks', () => {
   it('is left to ffprobe for VP8, whose frames may be hidden, and for what is cut off or damaged', async () => {
     const hidden = await renderClip(folder.path('vp8.webm'), { output: ['-c:v', 'libvpx', '-cpu-used', '8'] })
     expect(await readMatroskaIndex(await mediaFile(hidden))).toBeUndefined()
-    const bytes = await readFile(folder.path('vp9.webm'))
+    const bytes = await readFile(await renderClip(folder.path('victim.webm'), { output: vp9 }))
     const path = folder.path('damaged.webm')
     for (let k = 0; k < 300; k++) {
       const copy = Buffer.from(bytes)
