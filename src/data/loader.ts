@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, orMediaError } from '../errors.ts'
 import { decodeImageRegion } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
 import type { Random } from '../network/random.ts'
@@ -216,30 +216,14 @@ function trainingDecoder(network: Network, config: Config, indexes: FrameIndexes
     signal.throwIfAborted()
     const decoded: Decoded[] = []
     if (network.media === 'image') {
-      for (const each of drawn) decoded.push(await orError(image(each)))
+      for (const each of drawn) decoded.push(await orMediaError(image(each)))
       return decoded
     }
     // One index after the other: how many processes run at once is for the caller to say.
     const jobs: (ClipJob | MnVideoError)[] = []
-    for (const each of drawn) jobs.push(await orError(job(each, signal)))
-    const clips = await decodeClips(jobs.filter((each) => !(each instanceof MnVideoError)) as ClipJob[], {
-      signal,
-    })
-    return jobs.map((each) => {
-      if (each instanceof MnVideoError) return each
-      const clip = clips.shift()!
-      return clip instanceof MnVideoError ? clip : asBatch(clip)
-    })
-  }
-}
-
-/** A sample that cannot be read is a result; anything else that goes wrong is not. */
-async function orError<T>(result: Promise<T>): Promise<T | MnVideoError> {
-  try {
-    return await result
-  } catch (error) {
-    if (error instanceof MnVideoError && error.code === 'media') return error
-    throw error
+    for (const each of drawn) jobs.push(await orMediaError(job(each, signal)))
+    const clips = await decodeClips(jobs, { signal })
+    return clips.map((clip) => (clip instanceof MnVideoError ? clip : asBatch(clip)))
   }
 }
 

@@ -3,7 +3,7 @@
  * or two, so that a training loader is several times faster this way. Only what goes as planned is done here;
  * everything else is `decodeClip`'s.
  */
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, orMediaError } from '../errors.ts'
 import { findBinaries } from './binaries.ts'
 import { type Clip, type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
 import { type RunOptions, run } from './ffmpeg.ts'
@@ -21,13 +21,14 @@ export interface ClipJob {
 }
 
 /**
- * Decodes clips, each as `decodeClip` with one thread would. They are held in memory together.
+ * Decodes clips, each as `decodeClip` with one thread would. They are held in memory together. An error in place of a
+ * job is passed on.
  *
  * @returns for each job its clip, or the error that decodeClip gave
  * @throws MnVideoError 'missing' without FFmpeg; the signal's reason on abort
  */
 export async function decodeClips(
-  jobs: readonly ClipJob[],
+  jobs: readonly (ClipJob | MnVideoError)[],
   options: RunOptions = {},
 ): Promise<(Clip | MnVideoError)[]> {
   const planned = await Promise.all(jobs.map(plan))
@@ -36,19 +37,16 @@ export async function decodeClips(
   const canShare = together.length > 1 && process.platform !== 'win32'
   const pulled = canShare ? await pullTogether(together, options) : new Map<Planned, Uint8Array>()
   return Promise.all(
-    jobs.map(async ({ path, request, index }, i) => {
+    jobs.map(async (job, i) => {
+      if (job instanceof MnVideoError) return job
+      const { path, request, index } = job
       const each = planned[i]
       const data = each && pulled.get(each)
       if (each && data) {
         const times = each.stretch.positions.map((position) => index.times[position]!)
         return clipOf(path, { data, ...each.plan.output, times, shown: each.shown })
       }
-      try {
-        return await decodeClip(path, request, { ...options, index, threads: 1 })
-      } catch (error) {
-        if (error instanceof MnVideoError && error.code === 'media') return error
-        throw error
-      }
+      return orMediaError(decodeClip(path, request, { ...options, index, threads: 1 }))
     }),
   )
 }
@@ -65,8 +63,10 @@ interface Planned {
 }
 
 /** Undefined for a clip that is not to be pulled with others: what is wrong with it, decodeClip will say. */
-async function plan({ path, request, index }: ClipJob): Promise<Planned | undefined> {
-  try {
+async function plan(job: ClipJob | MnVideoError): Promise<Planned | undefined> {
+  if (job instanceof MnVideoError) return undefined
+  const { path, request, index } = job
+  const planned = async () => {
     const file = await mediaFile(path)
     const plan = planPicture(file.shown, index.info, request)
     const positions = framesShownAt(index.times, momentsOf(request, index))
@@ -76,10 +76,9 @@ async function plan({ path, request, index }: ClipJob): Promise<Planned | undefi
     const bytes = wanted.length * plan.output.width * plan.output.height * 3
     requireBytes(file.shown, bytes)
     return { file, index, plan, stretch, shown: positions.map((each) => wanted.indexOf(each)), bytes }
-  } catch (error) {
-    if (error instanceof MnVideoError && error.code === 'media') return undefined
-    throw error
   }
+  const result = await orMediaError(planned())
+  return result instanceof MnVideoError ? undefined : result
 }
 
 /** The pixels of those clips of which every frame arrived as planned. */
