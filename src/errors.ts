@@ -42,6 +42,16 @@ export class MnVideoError extends Error {
   }
 }
 
+/** What came, or the error that a file cannot be read as; anything else that goes wrong is thrown. */
+export async function orMediaError<T>(result: Promise<T>): Promise<T | MnVideoError> {
+  try {
+    return await result
+  } catch (error) {
+    if (error instanceof MnVideoError && error.code === 'media') return error
+    throw error
+  }
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../errors.ts'
 import { addCalibrateLatency } from './calibrate-latency.ts'
 import { addCurve } from './curve.ts'
+import { addData } from './data.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
 import { addExport } from './export.ts'
@@ -38,8 +39,13 @@ addImport(program)
 addExport(program)
 addCurve(program)
 addProfile(program)
+addData(program)
 addDoctor(program)
-for (const command of [program, ...program.commands]) command.exitOverride()
+const withSubcommands = (command: Command): Command[] => [
+  command,
+  ...command.commands.flatMap(withSubcommands),
+]
+for (const command of withSubcommands(program)) command.exitOverride()
 
 // A reader that has seen enough (`| head`) closes the pipe; that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -4,22 +4,22 @@
  */
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
-import { type Clip, type ClipRequest, decodeClip } from '../video/decode.ts'
+import type { Clip, ClipRequest } from '../video/decode.ts'
+import { type ClipJob, decodeClips } from '../video/decode-many.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
-import type { FrameIndex } from '../video/frame-index.ts'
-import { cropRectangle, scaledSize } from '../video/geometry.ts'
+import { cropRectangle, type Size, scaledSize } from '../video/geometry.ts'
 import { clipTimes, framesShownAt } from '../video/sampling.ts'
 
 /** A whole video, scaled. */
 export interface DecodedVideo {
   /** Pixels of the video as displayed, which it was scaled from. */
-  readonly native: { readonly width: number; readonly height: number }
+  readonly native: Size
   readonly clip: Clip
 }
 
 export interface DecodedVideos {
-  /** Every frame of a file, decoded when it is not there. */
-  of(path: string, index: FrameIndex, options: RunOptions): Promise<DecodedVideo>
+  /** A clip of each job's file, which is decoded when it is not there; or why there is none. */
+  cut(jobs: readonly (ClipJob | MnVideoError)[], options: RunOptions): Promise<(FrameBatch | MnVideoError)[]>
 }
 
 /**
@@ -30,24 +30,40 @@ export interface DecodedVideos {
 export function createDecodedVideos(shortSide: number, limit: number, files: number): DecodedVideos {
   const videos = new Map<string, DecodedVideo>()
   let bytes = 0
+  const keep = (path: string, video: DecodedVideo) => {
+    if (videos.has(path)) return
+    videos.set(path, video)
+    bytes += video.clip.data.length
+    if (bytes <= limit) return
+    const needed = (bytes / videos.size) * files
+    throw new MnVideoError(
+      'config',
+      `cache_gib: ${limit / 2 ** 30} GiB are full after ${videos.size} of ${files} videos; all would take about ${(needed / 2 ** 30).toFixed(1)}.\nGive that much, or cache_gib: 0 to decode them anew every time.`,
+    )
+  }
   return {
-    async of(path, index, options) {
-      const kept = videos.get(path)
-      if (kept) return kept
-      const { width, height } = index.info
-      const side = Math.min(shortSide, width, height)
-      const clip = await decodeClip(path, { times: [...index.times], shortSide: side }, { ...options, index })
-      const video = { native: { width, height }, clip }
-      if (!videos.has(path)) bytes += clip.data.length
-      videos.set(path, video)
-      if (bytes <= limit) return video
-      const needed = (bytes / videos.size) * files
-      throw new MnVideoError(
-        'config',
-        `cache_gib: ${limit / 2 ** 30} GiB are full after ${videos.size} of ${files} videos; all would take about ${(needed / 2 ** 30).toFixed(1)}.\nGive that much, or cache_gib: 0 to decode them anew every time.`,
-      )
+    async cut(jobs, options) {
+      const missing = jobs.filter((job) => !(job instanceof MnVideoError || videos.has(job.path)))
+      const wholes = missing.map((job) => (job instanceof MnVideoError ? job : wholeOf(job, shortSide)))
+      const decoded = await decodeClips(wholes, options)
+      const failed = new Map<ClipJob | MnVideoError, MnVideoError>()
+      for (const [i, job] of missing.entries()) {
+        const clip = decoded[i]!
+        if (job instanceof MnVideoError || clip instanceof MnVideoError) failed.set(job, clip as MnVideoError)
+        else keep(job.path, { native: job.index.info, clip })
+      }
+      return jobs.map((job) => {
+        if (job instanceof MnVideoError) return job
+        return failed.get(job) ?? cutClip(videos.get(job.path)!, job.request)
+      })
     },
   }
+}
+
+/** All of a job's video, scaled. */
+function wholeOf({ path, index }: ClipJob, shortSide: number): ClipJob {
+  const side = Math.min(shortSide, index.info.width, index.info.height)
+  return { path, index, request: { times: [...index.times], shortSide: side } }
 }
 
 /** What `decodeClip` would give for a request, but for how pixels are interpolated: bilinear, from the scaled frames. */

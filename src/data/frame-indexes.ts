@@ -1,6 +1,7 @@
 /** Keeps the frame indexes of videos from one epoch to the next, as many as fit: reading one costs a process. */
 import type { RunOptions } from '../video/ffmpeg.ts'
-import { type FrameIndex, readFrameIndex } from '../video/frame-index.ts'
+import type { FrameIndex } from '../video/frame-index.ts'
+import { cachedFrameIndex } from '../video/index-cache.ts'
 
 export interface FrameIndexes {
   /** The index of a file, read when it is not there. */
@@ -19,7 +20,7 @@ export function createFrameIndexes(maxBytes = 2 ** 26): FrameIndexes {
   }
   return {
     async of(path, options) {
-      const index = kept.get(path) ?? (await readFrameIndex(path, options))
+      const index = kept.get(path) ?? (await cachedFrameIndex(path, options))
       remove(path)
       kept.set(path, index)
       bytes += bytesOf(index)

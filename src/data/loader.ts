@@ -4,14 +4,14 @@
  */
 import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, orMediaError } from '../errors.ts'
 import { decodeImageRegion } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
 import type { Random } from '../network/random.ts'
-import { decodeClip } from '../video/decode.ts'
+import { type ClipJob, decodeClips } from '../video/decode-many.ts'
 import { trackBadFiles } from './bad-files.ts'
 import type { Dataset } from './dataset.ts'
-import { createDecodedVideos, cutClip } from './decoded-videos.ts'
+import { createDecodedVideos } from './decoded-videos.ts'
 import { createFrameIndexes, type FrameIndexes } from './frame-indexes.ts'
 import { inOrder } from './prefetch.ts'
 import { randomAt, shuffled } from './streams.ts'
@@ -54,6 +54,8 @@ export interface TrainingLoaderOptions {
 const AHEAD_BYTES = 2 ** 29
 /** And never more batches than this. */
 const AHEAD_BATCHES = 3
+/** Samples of one job: videos are decoded several at a time by one process, whose start costs as much as a clip. */
+const TOGETHER = { video: 8, image: 1 } as const
 /** Replacements from the class of the bad sample before any other sample will do. */
 const SAME_CLASS = 4
 
@@ -73,31 +75,57 @@ export function openTrainingLoader(
   const bad = trackBadFiles(dataset, config.max_bad_fraction, onBad)
   const decode = trainingDecoder(dataset, network, config, indexes)
   const clipBytes = network.frames * config.alpha * config.image_size ** 2 * 3
+  const aheadSamples = Math.min(
+    AHEAD_BATCHES * batchSize,
+    Math.max(batchSize, Math.floor(AHEAD_BYTES / clipBytes)),
+  )
+  // Fewer together in a small batch, so that its parts are decoded side by side.
+  const group = Math.min(TOGETHER[network.media], Math.max(1, Math.floor(batchSize / 2)))
+  const ahead = Math.max(1, Math.floor(aheadSamples / group))
 
-  /** The sample at a place of an epoch, or what stands in for it. */
-  const readSample = async (epoch: number, place: number, wanted: number, ending: AbortSignal) => {
-    const tried = new Set<number>()
-    for (let sample = wanted; ; ) {
-      const name = dataset.name(sample)
+  /** The samples at some places of an epoch, or what stands in for them. */
+  const readSamples = async (
+    epoch: number,
+    wanted: readonly Wanted[],
+    ending: AbortSignal,
+  ): Promise<Sample[]> => {
+    const attempts = wanted.map(() => new Set<number>())
+    const chosen = wanted.map(({ sample }) => sample)
+    const found: (Sample | undefined)[] = wanted.map(() => undefined)
+    for (;;) {
+      const open = [...wanted.keys()].filter((i) => found[i] === undefined)
+      if (open.length === 0) return found as Sample[]
       // What is known to be bad is not tried again; the outcome is the same as if it were.
-      if (!bad.reasons.has(name)) {
-        try {
-          const random = randomAt(seed, STREAM.sample, epoch, place, tried.size)
-          const clip = await decode(dataset.source(sample), random, ending)
+      const untried = open.filter((i) => !bad.reasons.has(dataset.name(chosen[i]!)))
+      const decoded = await decode(
+        untried.map((i) => ({
+          source: dataset.source(chosen[i]!),
+          random: randomAt(seed, STREAM.sample, epoch, wanted[i]!.place, attempts[i]!.size),
+        })),
+        ending,
+      )
+      for (const [k, i] of untried.entries()) {
+        const [sample, clip] = [chosen[i]!, decoded[k]!]
+        if (clip instanceof MnVideoError) await bad.add(dataset.name(sample), clip.message)
+        else {
           bad.good()
-          return { clip, sample, label: dataset.label(sample) }
-        } catch (error) {
-          if (!(error instanceof MnVideoError && error.code === 'media')) throw error
-          await bad.add(name, error.message)
+          found[i] = { clip, sample, label: dataset.label(sample) }
         }
       }
-      tried.add(sample)
-      const random = randomAt(seed, STREAM.replacement, epoch, place, tried.size)
-      const other = drawReplacement(random, dataset, dataset.label(wanted), tried)
-      if (other === undefined) {
-        throw new MnVideoError('data', `${dataset.origin}: none of the ${dataset.size} samples can be read.`)
+      for (const i of open) {
+        if (found[i]) continue
+        const tried = attempts[i]!.add(chosen[i]!)
+        const { place, sample } = wanted[i]!
+        const random = randomAt(seed, STREAM.replacement, epoch, place, tried.size)
+        const other = drawReplacement(random, dataset, dataset.label(sample), tried)
+        if (other === undefined) {
+          throw new MnVideoError(
+            'data',
+            `${dataset.origin}: none of the ${dataset.size} samples can be read.`,
+          )
+        }
+        chosen[i] = other
       }
-      sample = other
     }
   }
 
@@ -107,27 +135,36 @@ export function openTrainingLoader(
     async *epoch(epoch, from = 0) {
       const order = shuffled(dataset.size, randomAt(seed, STREAM.order, epoch)).subarray(0, perEpoch)
       const first = from * batchSize
-      const samples = inOrder(
-        Math.max(0, perEpoch - first),
-        (i, ending) => readSample(epoch, first + i, order[first + i]!, ending),
-        {
-          atOnce: Math.max(1, config.data_loader_workers),
-          ahead: Math.min(
-            AHEAD_BATCHES * batchSize,
-            Math.max(batchSize, Math.floor(AHEAD_BYTES / clipBytes)),
-          ),
-          ...(signal && { signal }),
-        },
+      const wanted = Array.from({ length: Math.max(0, perEpoch - first) }, (_, i) => ({
+        place: first + i,
+        sample: order[first + i]!,
+      }))
+      const groups = inOrder(
+        Math.ceil(wanted.length / group),
+        (i, ending) => readSamples(epoch, wanted.slice(i * group, (i + 1) * group), ending),
+        { atOnce: Math.max(1, config.data_loader_workers), ahead, ...(signal && { signal }) },
       )
       try {
-        for (let begin = first; begin < perEpoch; begin += batchSize) {
-          yield await collect(samples, Math.min(batchSize, perEpoch - begin))
+        let waiting: Sample[] = []
+        for await (const samples of groups) {
+          waiting.push(...samples)
+          while (waiting.length >= batchSize) {
+            yield toBatch(waiting.slice(0, batchSize))
+            waiting = waiting.slice(batchSize)
+          }
         }
+        if (waiting.length > 0) yield toBatch(waiting)
       } finally {
-        await samples.return()
+        await groups.return()
       }
     },
   }
+}
+
+/** Which sample stands at a place of an epoch. */
+interface Wanted {
+  readonly place: number
+  readonly sample: number
 }
 
 interface Sample {
@@ -136,49 +173,63 @@ interface Sample {
   readonly label: number
 }
 
-/** The next samples, copied side by side. */
-async function collect(source: AsyncGenerator<Sample, void, undefined>, count: number): Promise<Batch> {
-  const labels = new Int32Array(count)
-  const samples: number[] = []
-  let data = new Uint8Array(0)
-  let shape: FrameBatch | undefined
-  for (let i = 0; i < count; i++) {
-    const { value } = await source.next()
-    if (!value) throw new Error('the samples of an epoch ended early')
-    shape ??= value.clip
-    if (i === 0) data = new Uint8Array(count * shape.data.length)
-    data.set(value.clip.data, i * shape.data.length)
-    labels[i] = value.label
-    samples.push(value.sample)
+/** Samples side by side. */
+function toBatch(samples: readonly Sample[]): Batch {
+  const { frames, height, width } = samples[0]!.clip
+  const values = frames * height * width * 3
+  const data = new Uint8Array(samples.length * values)
+  for (const [i, { clip }] of samples.entries()) data.set(clip.data, i * values)
+  return {
+    clips: { data, batch: samples.length, frames, height, width },
+    labels: Int32Array.from(samples, ({ label }) => label),
+    samples: samples.map(({ sample }) => sample),
   }
-  const { frames, height, width } = shape!
-  return { clips: { data, batch: count, frames, height, width }, labels, samples }
 }
 
-/** From a sample's source to its augmented pixels. */
+/** What to decode, and where its augmentation comes from. */
+interface Drawn {
+  readonly source: ReturnType<Dataset['source']>
+  readonly random: Random
+}
+
+type Decoded = FrameBatch | MnVideoError
+
+/** From samples' sources to their augmented pixels, or why there are none. */
 function trainingDecoder(dataset: Dataset, network: Network, config: Config, indexes: FrameIndexes) {
   const span = clipSpan(network, config)
   const videos =
     config.cache_gib > 0
       ? createDecodedVideos(config.train_short_side[1], config.cache_gib * 2 ** 30, dataset.size)
       : undefined
-  return async (
-    source: ReturnType<Dataset['source']>,
-    random: Random,
-    signal: AbortSignal,
-  ): Promise<FrameBatch> => {
+
+  const image = async ({ source, random }: Drawn): Promise<FrameBatch> => {
     if (!('path' in source)) return cropPadded(random, source, config)
-    if (network.media === 'image') {
-      signal.throwIfAborted()
-      const clip = await decodeImageRegion(source.path, (native) => drawRegion(random, native, config))
-      jitterColours(random, clip.data)
-      return asBatch(clip)
-    }
+    const clip = await decodeImageRegion(source.path, (native) => drawRegion(random, native, config))
+    jitterColours(random, clip.data)
+    return asBatch(clip)
+  }
+
+  const job = async ({ source, random }: Drawn, signal: AbortSignal): Promise<ClipJob> => {
+    if (!('path' in source)) throw new Error('a video in memory')
     const index = await indexes.of(source.path, { signal })
     const { width, height } = index.info
     const request = drawTrainingClip(random, { width, height, duration: index.duration }, span, config)
-    if (videos) return cutClip(await videos.of(source.path, index, { signal }), request)
-    return asBatch(await decodeClip(source.path, request, { signal, index }))
+    return { path: source.path, request, index }
+  }
+
+  return async (drawn: readonly Drawn[], signal: AbortSignal): Promise<Decoded[]> => {
+    signal.throwIfAborted()
+    const decoded: Decoded[] = []
+    if (network.media === 'image') {
+      for (const each of drawn) decoded.push(await orMediaError(image(each)))
+      return decoded
+    }
+    // One index after the other: how many processes run at once is for the caller to say.
+    const jobs: (ClipJob | MnVideoError)[] = []
+    for (const each of drawn) jobs.push(await orMediaError(job(each, signal)))
+    if (videos) return videos.cut(jobs, { signal })
+    const clips = await decodeClips(jobs, { signal })
+    return clips.map((clip) => (clip instanceof MnVideoError ? clip : asBatch(clip)))
   }
 }
 

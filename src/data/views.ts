@@ -6,9 +6,9 @@ import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
 import { decodeImage } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
-import type { Clip, DecodeOptions } from '../video/decode.ts'
+import type { Clip, ClipRequest, DecodeOptions } from '../video/decode.ts'
 import { cropRectangle } from '../video/geometry.ts'
-import type { ClipSpan, Views } from '../video/sampling.ts'
+import { type ClipSpan, clipTimes, type Views, viewStarts } from '../video/sampling.ts'
 import { decodeViews } from '../video/views.ts'
 import { cropFrames } from './crop.ts'
 import { resizeFrames } from './resize.ts'
@@ -41,19 +41,39 @@ export async function videoTestClips(
   { size, views, take }: { readonly size: number; readonly views: Views; readonly take?: readonly number[] },
   options: DecodeOptions = {},
 ): Promise<FrameBatch[]> {
-  const side = decodedSize(network, size)
+  const { side, shortSide } = testScale(network, config, size, views)
   const clips = await decodeViews(
     file,
-    {
-      ...clipSpan(network, config),
-      views,
-      size: side,
-      shortSide: views.spatial === 3 ? side : Math.round((side * config.short_side) / config.image_size),
-      ...(take && { take }),
-    },
+    { ...clipSpan(network, config), views, size: side, shortSide, ...(take && { take }) },
     options,
   )
   return clips.map(asBatch)
+}
+
+/**
+ * What to ask of `decodeClips` for the single-crop test views of a video: all of them as one long clip, each frame
+ * at its time.
+ */
+export function testViewsRequest(
+  network: Network,
+  config: Config,
+  { size, views }: { readonly size: number; readonly views: Views },
+  duration: number,
+): ClipRequest {
+  const span = clipSpan(network, config)
+  const { side, shortSide } = testScale(network, config, size, views)
+  return {
+    times: viewStarts(duration, span, views.temporal).flatMap((start) => clipTimes(span, start)),
+    shortSide,
+    crop: { size: side, position: 'centre' },
+  }
+}
+
+/** Pixels a side of the crops, as large as the network's largest input, and of the picture that they are cut from. */
+function testScale(network: Network, config: Config, size: number, views: Views) {
+  const side = decodedSize(network, size)
+  const shortSide = views.spatial === 3 ? side : Math.round((side * config.short_side) / config.image_size)
+  return { side, shortSide }
 }
 
 /** The test view of an image, in a file or in memory: scaled, then the centre crop. */

@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp'
 import { MnVideoError, messageOf } from '../errors.ts'
 import type { Clip } from '../video/decode.ts'
 import { MAX_PIXELS, type PictureRequest, planPicture, type Rectangle, type Size } from '../video/geometry.ts'
-import { mediaFile } from '../video/paths.ts'
+import { type MediaFile, mediaFile } from '../video/paths.ts'
 
 /** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */
 export function imageTestView(size: number): PictureRequest {
@@ -57,16 +57,8 @@ async function decode(
   transform: (picture: Sharp, native: Size, shown: string) => void,
 ): Promise<Clip> {
   const file = await mediaFile(path)
-  const refuse = (error: unknown) => {
-    const reason = messageOf(error)
-      .split('\n')[0]!
-      .replaceAll(file.path, '')
-      .replace(/^Input file /, '')
-    return new MnVideoError('media', `${file.shown}: is not an image that can be read (${reason}).`, {
-      cause: error,
-    })
-  }
-  const open = () => sharp(file.path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
+  const refuse = refusalOf(file)
+  const open = () => opened(file)
   const { autoOrient } = await open()
     .metadata()
     .catch((error: unknown) => Promise.reject(refuse(error)))
@@ -85,6 +77,38 @@ async function decode(
     width: info.width,
     times: [0],
   }
+}
+
+/**
+ * What an image file is: its upright size and its format, from its headers or (with decode) after reading all of it.
+ *
+ * @throws MnVideoError 'media', one line naming the file and why
+ */
+export async function probeImage(
+  path: string,
+  { decode = false } = {},
+): Promise<{ width: number; height: number; format: string }> {
+  const file = await mediaFile(path)
+  try {
+    const { autoOrient, format } = await opened(file).metadata()
+    if (decode) await opened(file).stats()
+    return { ...autoOrient, format: format ?? 'unknown' }
+  } catch (error) {
+    throw refusalOf(file)(error)
+  }
+}
+
+const opened = (file: MediaFile) =>
+  sharp(file.path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
+
+const refusalOf = (file: MediaFile) => (error: unknown) => {
+  const reason = messageOf(error)
+    .split('\n')[0]!
+    .replaceAll(file.path, '')
+    .replace(/^Input file /, '')
+  return new MnVideoError('media', `${file.shown}: is not an image that can be read (${reason}).`, {
+    cause: error,
+  })
 }
 
 /** Grey images come out with one channel. */

@@ -2,11 +2,10 @@
  * Decodes clips: the frames of a video shown at given moments, scaled, cropped and mirrored inside FFmpeg, so
  * that only their pixels cross the pipe. Which moments is sampling.ts's business.
  */
-import type { RunOptions } from './ffmpeg.ts'
 import type { FrameIndex } from './frame-index.ts'
 import { type PictureRequest, requireBytes } from './geometry.ts'
 import { shownPath } from './paths.ts'
-import { pullFrames } from './pull-frames.ts'
+import { type PulledFrames, type PullOptions, pullFrames } from './pull-frames.ts'
 import { type ClipSpan, clipTimes, viewStarts } from './sampling.ts'
 
 /** Frames as a network takes them in. */
@@ -26,10 +25,7 @@ export interface ClipRequest extends PictureRequest {
   readonly times: readonly number[] | (ClipSpan & { readonly start?: number })
 }
 
-export interface DecodeOptions extends RunOptions {
-  /** What readFrameIndex said of the file, to be spared reading it again. */
-  readonly index?: FrameIndex
-}
+export type DecodeOptions = PullOptions
 
 /**
  * Decodes one clip. Frame i is the last frame of the video that has begun at moment i; before the first frame
@@ -43,12 +39,18 @@ export async function decodeClip(
   request: ClipRequest,
   options: DecodeOptions = {},
 ): Promise<Clip> {
-  const { times } = request
-  const momentsIn = (index: FrameIndex): readonly number[] => {
-    if (!('frames' in times)) return times
-    return clipTimes(times, times.start ?? viewStarts(index.duration, times, 1)[0]!)
-  }
-  const pulled = await pullFrames(path, momentsIn, request, options)
+  const pulled = await pullFrames(path, (index) => momentsOf(request, index), request, options)
+  return clipOf(path, pulled)
+}
+
+/** The moments of a clip's frames, in seconds from the video's first. */
+export function momentsOf({ times }: ClipRequest, index: FrameIndex): readonly number[] {
+  if (!('frames' in times)) return times
+  return clipTimes(times, times.start ?? viewStarts(index.duration, times, 1)[0]!)
+}
+
+/** The clip that frames pulled make: those shown at several moments are repeated. */
+export function clipOf(path: string, pulled: PulledFrames): Clip {
   const { data, height, width, shown } = pulled
   const frameBytes = height * width * 3
   return {

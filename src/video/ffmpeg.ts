@@ -23,8 +23,9 @@ export interface CommandParts {
   /** A filter chain, without spaces. */
   readonly filters: string
   readonly outputOptions: readonly string[]
-  /** The muxer that writes to standard output. */
-  readonly format: 'rawvideo' | 'null'
+  readonly format: 'rawvideo' | 'null' | 'mp4'
+  /** FFmpeg's name of the file to write; standard output where left out. */
+  readonly output?: string
 }
 
 /**
@@ -36,7 +37,7 @@ export function ffmpegArguments(parts: CommandParts): string[] {
     .inputOptions('-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...parts.inputOptions)
     .videoFilters(parts.filters)
     .outputOptions('-f', parts.format, ...parts.outputOptions)
-    .output('pipe:1')
+    .output(parts.output ?? 'pipe:1')
     ._getArguments()
 }
 
@@ -53,6 +54,8 @@ export interface Running extends RunOptions {
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
   readonly onOutput: (piece: Buffer) => boolean
+  /** Each piece of further outputs, `pipe:3` and so on; returning false stops the program. */
+  readonly onPipes?: readonly ((piece: Buffer) => boolean)[]
 }
 
 /**
@@ -64,7 +67,9 @@ export interface Running extends RunOptions {
 export async function run(running: Running): Promise<readonly string[]> {
   const { program, args, file, signal, deadline = 60 } = running
   signal?.throwIfAborted()
+  const onPieces = [running.onOutput, ...(running.onPipes ?? [])]
   const child = launch(program, args, {
+    outputs: onPieces.length,
     ...(running.cwd !== undefined && { cwd: running.cwd }),
     ...(running.input && { input: true }),
   })
@@ -80,10 +85,12 @@ export async function run(running: Running): Promise<readonly string[]> {
   signal?.addEventListener('abort', abort)
   const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
   fed.catch(() => stop('input'))
-  child.stdout.on('data', (piece: Buffer) => {
-    timer.refresh()
-    if (!stoppedBy && !running.onOutput(piece)) stop('output')
-  })
+  for (const [i, onPiece] of onPieces.entries()) {
+    child.outputs[i]!.on('data', (piece: Buffer) => {
+      timer.refresh()
+      if (!stoppedBy && !onPiece(piece)) stop('output')
+    })
+  }
   createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
     timer.refresh()
     if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line) > 20) errors.shift()

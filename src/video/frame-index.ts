@@ -6,6 +6,8 @@ import { MnVideoError } from '../errors.ts'
 import { findBinaries, isBeforeFpsMode } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import { MAX_PIXELS } from './geometry.ts'
+import { readMatroskaIndex } from './matroska-index.ts'
+import { readMp4Index } from './mp4-index.ts'
 import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
 import { describe, type Packet, type TimeBase } from './probe.ts'
 import type { VideoInfo } from './video-info.ts'
@@ -27,13 +29,25 @@ export interface FrameIndex {
 }
 
 /**
- * Lists a video's frames. The file is read to its end once; a caller that decodes several clips of one file
- * keeps the index and passes it along.
+ * Lists a video's frames. A plain MP4 or WebM tells them itself; any other file is read to its end once: a caller
+ * that decodes several clips of one file keeps the index and passes it along (index-cache.ts keeps it on disk).
  *
  * @throws MnVideoError 'media', one line naming the file and why it has no frames
  */
 export async function readFrameIndex(path: string, options: RunOptions = {}): Promise<FrameIndex> {
   const file = await mediaFile(path)
+  return (await readPlainIndex(file)) ?? readIndexWithFfmpeg(file, options)
+}
+
+/** The index of a file whose own tables tell it in milliseconds; undefined for all others. */
+export async function readPlainIndex(file: MediaFile): Promise<FrameIndex | undefined> {
+  const mp4 = await readMp4Index(file)
+  if (mp4) return mp4.missingBytes === 0 ? mp4.index : undefined
+  return readMatroskaIndex(file)
+}
+
+/** The same through FFmpeg's programs, whatever the container. */
+export async function readIndexWithFfmpeg(file: MediaFile, options: RunOptions = {}): Promise<FrameIndex> {
   const { info, timeBase, packets } = await describe(file, options, { packets: true })
   return (
     (timeBase && packets && indexFromPackets(info, timeBase, packets)) ?? indexByDecoding(file, info, options)
@@ -80,10 +94,14 @@ export function exactInput(file: MediaFile): { input: string; inputOptions: stri
   }
 }
 
-/** Output options for one stream of frames, none dropped or doubled to even out the frame rate. */
+/** Output options for the video stream alone, frame by frame. */
 export function exactOutput(info: VideoInfo, version: string): string[] {
-  const sync = isBeforeFpsMode(version) ? '-vsync' : '-fps_mode'
-  return ['-map', `0:${info.streamIndex}`, sync, 'passthrough']
+  return ['-map', `0:${info.streamIndex}`, ...everyFrame(version)]
+}
+
+/** Output options under which no frame is dropped or doubled to even out the frame rate. */
+export function everyFrame(version: string): string[] {
+  return [isBeforeFpsMode(version) ? '-vsync' : '-fps_mode', 'passthrough']
 }
 
 /** The times of the frames that pass a point of a filter chain, read from what `showinfo` prints there. */

@@ -1,15 +1,17 @@
 /** Starts programs: directly, or through a launcher where this process is about to grow large. */
-import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessWithoutNullStreams, fork, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Order, Report } from './launcher.ts'
+import { outputsOf, stdioFor } from './stdio.ts'
 
 /** A program that runs. */
 export interface Launched {
   /** Takes nothing when the program was started by a launcher. */
   readonly stdin: Writable
-  readonly stdout: Readable
+  /** Standard output, then `pipe:3` and so on. */
+  readonly outputs: readonly Readable[]
   readonly stderr: Readable
   /** Resolves when it has ended and all it printed has been read; rejects when it could not be started. */
   readonly closed: Promise<void>
@@ -18,6 +20,8 @@ export interface Launched {
 }
 
 export interface LaunchOptions {
+  /** Standard output and how many pipes besides are read; 1 by default. */
+  readonly outputs?: number
   readonly cwd?: string
   /** Whether something will be written to its standard input. */
   readonly input?: boolean
@@ -67,53 +71,58 @@ function launchThrough(
   through: ChildProcess,
   program: string,
   args: readonly string[],
-  { cwd }: LaunchOptions,
+  { cwd, outputs: count = 1 }: LaunchOptions,
 ): Launched {
   const id = next++
   const order = (message: Order) => through.connected && through.send(message)
-  const stdout = new Readable({ read() {} })
-  const stderr = new Readable({ read() {} })
+  const pipe = () => new Readable({ read() {} })
+  const stderr = pipe()
+  const outputs = Array.from({ length: count }, pipe)
+  const streams = [stderr, ...outputs]
   const closed = new Promise<void>((settle, fail) => {
-    const ended = new Set<Readable>()
+    let open = streams.length
     let failure: string | undefined
-    const end = (stream: Readable) => {
-      if (ended.add(stream).size < 2) return
-      if (failure === undefined) settle()
-      else fail(new Error(failure))
+    for (const stream of streams) {
+      stream.on('close', () => {
+        if (--open > 0) return
+        if (failure === undefined) settle()
+        else fail(new Error(failure))
+      })
     }
-    for (const stream of [stdout, stderr]) stream.on('close', () => end(stream))
     started.set(id, (report) => {
-      if ('output' in report) stdout.push(report.output)
-      else if ('errors' in report) stderr.push(report.errors)
-      else {
-        failure = report.failure
-        started.delete(id)
-        rest()
-        stdout.push(null)
-        stderr.push(null)
+      if ('piece' in report) {
+        streams[report.stream]!.push(report.piece)
+        return
       }
+      failure = report.failure
+      started.delete(id)
+      rest()
+      for (const stream of streams) stream.push(null)
     })
   })
   through.ref()
   through.channel?.ref()
-  order({ id, start: [program, ...args], ...(cwd !== undefined && { cwd }) })
+  order({ id, start: [program, ...args], outputs: count, ...(cwd !== undefined && { cwd }) })
   return {
     stdin: new Writable({ write: (_chunk, _encoding, done) => done() }),
-    stdout,
+    outputs,
     stderr,
     closed,
     kill() {
       order({ id, kill: true })
-      stdout.destroy()
-      stderr.destroy()
+      for (const stream of streams) stream.destroy()
     },
   }
 }
 
-function launchHere(program: string, args: readonly string[], { cwd }: LaunchOptions): Launched {
+function launchHere(
+  program: string,
+  args: readonly string[],
+  { cwd, outputs: count = 1 }: LaunchOptions,
+): Launched {
   // In a process group of its own, so that a wrapper script dies together with what it started.
-  const child = spawn(program, args, {
-    stdio: 'pipe',
+  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
+    stdio: stdioFor('pipe', count),
     ...(cwd !== undefined && { cwd }),
     windowsHide: true,
     detached: !onWindows,
@@ -126,16 +135,17 @@ function launchHere(program: string, args: readonly string[], { cwd }: LaunchOpt
     if (alive.size === 0) process.off('exit', killAll)
   }
   closed.then(gone, gone)
-  const { stdin, stdout, stderr } = child
+  const { stdin, stderr } = child
+  const outputs = outputsOf(child)
   return {
     stdin,
-    stdout,
+    outputs,
     stderr,
     closed,
     kill() {
       kill(child)
       // What escaped the group could hold these open; nothing more is read from them.
-      for (const stream of [stdin, stdout, stderr]) stream.destroy()
+      for (const stream of [stdin, stderr, ...outputs]) stream.destroy()
     },
   }
 }

@@ -4,38 +4,38 @@
  * gigabytes of values a tenth of a second in which nothing else runs. When the other process ends, all that was
  * started is killed.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import { outputsOf, stdioFor } from './stdio.ts'
 
 /** What the launcher is told; `id` is the caller's number for a program. */
 export type Order =
   | {
       readonly id: number
       readonly start: readonly [program: string, ...args: string[]]
+      /** Standard output and how many pipes besides. */
+      readonly outputs: number
       readonly cwd?: string
     }
   | { readonly id: number; readonly kill: true }
 
 /** What it tells of a program, in order. */
 export type Report =
-  | { readonly id: number; readonly output: Uint8Array }
-  | { readonly id: number; readonly errors: Uint8Array }
+  /** Stream 0 is standard error, the others are the outputs. */
+  | { readonly id: number; readonly stream: number; readonly piece: Uint8Array }
   | { readonly id: number; readonly closed: true; readonly failure?: string }
 
 const running = new Map<number, ChildProcess>()
 
 /** Sends a report; the stream that it came from waits until it has gone, so that nothing piles up. */
-function send(report: Report, source?: NodeJS.ReadStream | ChildProcess['stdout']): void {
+function send(report: Report, source?: Readable): void {
   source?.pause()
   process.send?.(report, undefined, undefined, () => source?.resume())
 }
 
-function start(
-  id: number,
-  [program, ...args]: readonly [string, ...string[]],
-  cwd: string | undefined,
-): void {
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+function start({ id, start: [program, ...args], outputs, cwd }: Extract<Order, { start: unknown }>): void {
+  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
+    stdio: stdioFor('ignore', outputs),
     detached: true,
     ...(cwd !== undefined && { cwd }),
   })
@@ -44,8 +44,9 @@ function start(
   child.on('error', (error) => {
     failure = error.message
   })
-  child.stdout.on('data', (output: Buffer) => send({ id, output }, child.stdout))
-  child.stderr.on('data', (errors: Buffer) => send({ id, errors }, child.stderr))
+  for (const [stream, source] of [child.stderr, ...outputsOf(child)].entries()) {
+    source.on('data', (piece: Buffer) => send({ id, stream, piece }, source))
+  }
   child.on('close', () => {
     running.delete(id)
     send({ id, closed: true, ...(failure !== undefined && { failure }) })
@@ -60,12 +61,11 @@ function kill(child: ChildProcess | undefined): void {
   } catch {
     // Already gone.
   }
-  child.stdout?.destroy()
-  child.stderr?.destroy()
+  for (const stream of child.stdio) stream?.destroy()
 }
 
 process.on('message', (order: Order) => {
-  if ('start' in order) start(order.id, order.start, order.cwd)
+  if ('start' in order) start(order)
   else kill(running.get(order.id))
 })
 process.on('disconnect', () => {

@@ -17,6 +17,13 @@ import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from
 import { type MediaFile, mediaFile } from './paths.ts'
 import { framesShownAt } from './sampling.ts'
 
+export interface PullOptions extends RunOptions {
+  /** What readFrameIndex said of the file, to be spared reading it again. */
+  readonly index?: FrameIndex
+  /** Threads of the decoder; FFmpeg's choice by default. */
+  readonly threads?: number
+}
+
 /** The different frames shown at some moments. */
 export interface PulledFrames {
   /** 8-bit RGB, row-major [frames, H, W, 3], each frame once, in order of time. */
@@ -29,6 +36,12 @@ export interface PulledFrames {
   readonly shown: readonly number[]
 }
 
+export interface PullOptions extends RunOptions {
+  readonly index?: FrameIndex
+  /** Threads that decode. */
+  readonly threads?: number
+}
+
 /**
  * Pulls the frames shown at some moments (seconds from the first frame, as decided from the index).
  *
@@ -39,7 +52,7 @@ export async function pullFrames(
   path: string,
   momentsIn: (index: FrameIndex) => readonly number[],
   request: PictureRequest,
-  options: RunOptions & { readonly index?: FrameIndex },
+  options: PullOptions,
 ): Promise<PulledFrames> {
   const file = await mediaFile(path)
   let index = options.index ?? (await readFrameIndex(path, options))
@@ -82,7 +95,7 @@ async function pull(
   index: FrameIndex,
   wanted: readonly number[],
   plan: PicturePlan,
-  options: RunOptions,
+  options: PullOptions,
 ): Promise<Pull> {
   const frameBytes = plan.output.width * plan.output.height * 3
   requireBytes(file.shown, wanted.length * frameBytes)
@@ -100,11 +113,15 @@ async function pull(
   return { data, arrived, errors }
 }
 
-/** A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. */
+/**
+ * A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. Where
+ * the way is short it would only cost time.
+ */
 const PROGRESS = 'showinfo@progress=checksum=0'
+const LONG_WAY = 100
 
 /** Frames that one run of ffmpeg pulls. */
-interface Stretch {
+export interface Stretch {
   readonly positions: number[]
   /** Position of the keyframe to seek to; undefined to decode from the start. */
   readonly keyframe: number | undefined
@@ -116,7 +133,7 @@ const WORTH_A_RESTART = 20
 const MOST_PICKED = 4000
 
 /** Cuts wanted frames into stretches where a keyframe lies far behind one frame and before the next. */
-function stretches(index: FrameIndex, wanted: readonly number[]): Stretch[] {
+export function stretches(index: FrameIndex, wanted: readonly number[]): Stretch[] {
   const result: Stretch[] = []
   for (const position of wanted) {
     const place = lastAtOrBefore(index.keyframes, position)
@@ -138,7 +155,7 @@ async function pullStretch(
   { positions, keyframe }: Stretch,
   plan: PicturePlan,
   room: Uint8Array,
-  options: RunOptions,
+  { threads, ...options }: PullOptions,
 ): Promise<Omit<Pull, 'data'>> {
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
@@ -150,8 +167,17 @@ async function pullStretch(
     program: ffmpeg,
     args: ffmpegArguments({
       input,
-      inputOptions: [...inputOptions, ...seekOptions(index, keyframe)],
-      filters: [PROGRESS, pickFilter(index, positions), FrameLog.filter, ...pictureFilters(plan)].join(','),
+      inputOptions: [
+        ...inputOptions,
+        ...(threads === undefined ? [] : ['-threads', `${threads}`]),
+        ...seekOptions(index, keyframe),
+      ],
+      filters: [
+        ...(positions.at(-1)! - (keyframe ?? 0) > LONG_WAY ? [PROGRESS] : []),
+        pickFilter(index, positions),
+        FrameLog.filter,
+        ...pictureFilters(plan),
+      ].join(','),
       format: 'rawvideo',
       outputOptions: [
         ...exactOutput(index.info, version),
@@ -182,7 +208,7 @@ async function pullStretch(
  * times; pickFilter does the choosing. MPEG-TS has no list of keyframes: a second's margin covers that a search
  * by time may land behind the packet it is for.
  */
-function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
+export function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
   if (keyframe === undefined) return []
   const { numerator, denominator } = index.timeBase
   const margin = index.info.container.includes('mpegts') ? 1 : 0
@@ -191,7 +217,7 @@ function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] 
 }
 
 /** Passes the frames with these times, each time once, in order. */
-function pickFilter(index: FrameIndex, positions: readonly number[]): string {
+export function pickFilter(index: FrameIndex, positions: readonly number[]): string {
   const runs: [number, number][] = []
   for (const position of positions) {
     const last = runs.at(-1)
@@ -205,7 +231,7 @@ function pickFilter(index: FrameIndex, positions: readonly number[]): string {
 }
 
 /** The scale filter stands even at native size: a video may change its size midway, its clip may not. */
-function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
+export function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
   const filters = [
     `scale=${scaled.width}:${scaled.height}${isScaled ? ':flags=bilinear' : ''}`,
     'format=rgb24',

@@ -1,0 +1,90 @@
+/** `mn-video data split`: a list or folder of class folders into training and validation. */
+import { mkdir } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { writeAtomically } from '../../checkpoints/atomic.ts'
+import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
+import { CLASSES_FILE } from '../../data/folders.ts'
+import { asList, gather } from '../../data/gather.ts'
+import { splitFiles } from '../../data/split.ts'
+import { MnVideoError, reasonOf } from '../../errors.ts'
+import { count } from '../arguments.ts'
+import { thousands } from '../table.ts'
+
+interface Options {
+  readonly out: string
+  readonly val: number
+  readonly seed: number
+  readonly group?: RegExp
+  readonly root?: string
+}
+
+export function addSplit(data: Command): void {
+  data
+    .command('split')
+    .description('divide files into train.csv and val.csv, every class by the same share')
+    .argument('<list|dir>', 'a list (`path label` a line) or a folder of class folders')
+    .requiredOption('--out <dir>', 'where train.csv, val.csv and classes.txt go')
+    .option('--val <share>', 'the share of each class for validation', share, 0.1)
+    .option(
+      '--group <regexp>',
+      'keeps files on one side whose paths agree in this (in its first group)',
+      expression,
+    )
+    .option('--seed <number>', 'another seed divides otherwise', count, 1995)
+    .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
+    .addHelpText(
+      'after',
+      '\nExamples:\n  mn-video data split videos/ --out lists\n' +
+        "  mn-video data split all.csv --val 0.2 --group '(person\\d+)' --out lists",
+    )
+    .action(split)
+}
+
+async function split(source: string, options: Options): Promise<void> {
+  const { files, classes, root, isLabelled } = await gather(source, options)
+  if (!isLabelled) {
+    throw new MnVideoError(
+      'data',
+      `${source}: its files lie in no class folders, so they have no labels. Give CLASS/FILE, or a list.`,
+    )
+  }
+  const { out, val, seed, group } = options
+  const sides = splitFiles(files, { share: val, seed, root, ...(group && { group }) })
+  const folder = resolve(out)
+  const written = (path: string) => {
+    const short = relative(folder, path)
+    return short === '..' || short.startsWith(`..${sep}`) ? path : short
+  }
+  const lines: string[] = []
+  try {
+    await mkdir(folder, { recursive: true })
+    for (const [name, entries] of Object.entries(sides)) {
+      const list = join(folder, `${name}.csv`)
+      await writeAtomically(list, [Buffer.from(asList(entries, written))])
+      const fingerprint = fingerprintOf(entries)
+      await writeFingerprint(list, fingerprint)
+      lines.push(
+        `${join(out, `${name}.csv`)}: ${thousands(entries.length)} files of ${thousands(fingerprint.classes)} classes`,
+      )
+    }
+    if (classes) await writeAtomically(join(folder, CLASSES_FILE), [Buffer.from(`${classes.join('\n')}\n`)])
+  } catch (error) {
+    throw new MnVideoError('data', `${out}: cannot be written: ${reasonOf(error)}.`)
+  }
+  console.log([...lines, `Train with dataset_dir: ${out}`].join('\n'))
+}
+
+function share(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value > 0 && value < 1) return value
+  throw new InvalidArgumentError('Give a share above 0 and below 1, such as 0.1.')
+}
+
+function expression(text: string): RegExp {
+  try {
+    return new RegExp(text)
+  } catch (error) {
+    throw new InvalidArgumentError(`Give a regular expression (${reasonOf(error)}).`)
+  }
+}
