@@ -19,6 +19,8 @@ export type ErrorCode =
   | 'budget'
   /** An engine or one of its backends cannot be used. */
   | 'engine'
+  /** The caller's signal ended a run. */
+  | 'cancelled'
   /** A program that is needed (FFmpeg) is missing. */
   | 'missing'
   /** The command line is wrong. */

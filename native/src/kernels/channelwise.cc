@@ -2,7 +2,6 @@
 // registers so that an input column is loaded once for all kernel columns. Columns beyond the border read from
 // a row of zeros through a table of pointers, so that no inner loop has a branch. Kernels over frames alone
 // walk along time at fixed positions instead, which keeps their rows in the first cache.
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -199,8 +198,7 @@ void convolve_frames(const Channelwise& op, const Memory& memory) {
   const long channels = op.channels, frame = op.in.frame() * channels;
   const long blocks = (op.in.frame() + positions - 1) / positions;
   const long kernel = op.window.kernel[0], padding = op.window.padding[0];
-#pragma omp parallel for schedule(static)
-  for (long item = 0; item < op.in.batch * blocks; item++) {
+  for_each(op.in.batch * blocks, [&](long item) {
     const long start = item % blocks * positions * channels;
     const long end = smaller(start + positions * channels, frame);
     const float* from = x + item / blocks * op.in.frames * frame;
@@ -219,7 +217,7 @@ void convolve_frames(const Channelwise& op, const Memory& memory) {
           if (op.accumulate) sum += span.load(out);
           span.store(out, sum);
         });
-  }
+  });
 }
 
 }  // namespace
@@ -240,7 +238,7 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   const long fitting = (cached_bytes / line_bytes - w.kernel[1]) / stride + 1;
   const long rows = fitting < 1 ? 1 : smaller(fitting, op.out.height);
   const long row_blocks = (op.out.height + rows - 1) / rows;
-  const long wanted = 8 * omp_get_max_threads();
+  const long wanted = 8 * team_size();
   const long frame_blocks = smaller(op.out.frames, (wanted + op.out.batch * row_blocks - 1) / (op.out.batch * row_blocks));
   const float* x = memory.at(op.x);
   const float* weights = memory.at(op.weights);
@@ -261,13 +259,11 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   }
   const Channelwise& use = turned;
 
-#pragma omp parallel
-  {
+  in_parallel(op.out.batch * frame_blocks * row_blocks, [&](Items& items) {
     float* zeros = static_cast<float*>(calloc(static_cast<size_t>(channels), sizeof(float)));
     const float** lines = static_cast<const float**>(malloc(2 * static_cast<size_t>(line_limit) * sizeof(float*)));
     const float** line_weights = lines + line_limit;
-#pragma omp for schedule(dynamic, 1)
-    for (long item = 0; item < op.out.batch * frame_blocks * row_blocks; item++) {
+    for (long item; (item = items.next()) >= 0;) {
       const long block = item % row_blocks;
       const long frames = item / row_blocks % frame_blocks;
       const long n = item / row_blocks / frame_blocks;
@@ -295,7 +291,7 @@ void channelwise(const Channelwise& op, const Memory& memory) {
     }
     free(zeros);
     free(lines);
-  }
+  });
   free(turned_weights);
 }
 

@@ -2,7 +2,6 @@
 // of pointers to the input row that each tap sees (a row of zeros beyond the border), then panels of packed
 // weights against tiles of rows, accumulated in registers. The gradient with respect to the input is the same
 // product over transposed weights; with strides it falls into phases, each of which sees its own taps.
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,8 +320,7 @@ void pack(const float* weights, float* packed, long taps, long in, long out, boo
   const long columns = transposed ? in : out;
   const long inner = transposed ? out : in;
   const Panels panels(columns);
-#pragma omp parallel for schedule(static)
-  for (long p = 0; p < panels.count(); p++) {
+  for_each(panels.count(), [&](long p) {
     const long width = panels.width(p) * lanes;
     const long start = panels.start(p) * lanes;
     const long exists = smaller(width, columns - start);
@@ -335,7 +333,7 @@ void pack(const float* weights, float* packed, long taps, long in, long out, boo
         for (long c = exists; c < width; c++) to[c] = 0;
       }
     }
-  }
+  });
 }
 
 void pack_dense(const PackDense& op, const Memory& memory) {
@@ -353,12 +351,11 @@ void dense(const Dense& op, const Memory& memory) {
   long blocks = 0;
   for (long p = 0; p < phase_count; p++) blocks += (phases[p].rows(op.out.batch) + rows - 1) / rows;
   // Few rows: share out the panels, too.
-  const long wanted = 4 * omp_get_max_threads();
+  const long wanted = 4 * team_size();
   const long splits = blocks >= wanted ? 1 : smaller(panels.count(), (wanted + blocks - 1) / blocks);
   const bool gated = op.gates != nowhere || op.prologue != none;
 
-#pragma omp parallel
-  {
+  in_parallel(blocks * splits, [&](Items& items) {
     const long segment_limit = taps * (op.depth / block_depth + 2);
     float* zeros = static_cast<float*>(calloc(static_cast<size_t>(op.depth), sizeof(float)));
     const float** table = static_cast<const float**>(malloc(sizeof(float*) * static_cast<size_t>(taps * block_rows)));
@@ -367,8 +364,7 @@ void dense(const Dense& op, const Memory& memory) {
     float* copies = gated ? static_cast<float*>(malloc(sizeof(float) * static_cast<size_t>(rows * op.depth))) : nullptr;
     Segment* segments = static_cast<Segment*>(malloc(sizeof(Segment) * static_cast<size_t>(segment_limit)));
     const Worker worker{op, memory, zeros, table, out, residual, copies, segments};
-#pragma omp for schedule(dynamic, 1)
-    for (long item = 0; item < blocks * splits; item++) {
+    for (long item; (item = items.next()) >= 0;) {
       long block = item / splits;
       const long split = item % splits;
       long p = 0;
@@ -381,7 +377,7 @@ void dense(const Dense& op, const Memory& memory) {
     free(table);
     free(copies);
     free(segments);
-  }
+  });
   free(phases);
 }
 
