@@ -24,12 +24,7 @@ export type External = Float32Array | Uint8Array
 /** A list of steps, checked and prepared once, run many times on a worker thread. */
 export interface NativeProgram {
   /** Setting `cancel[0]` ends the run before its next step: it fails with `cancelled`. */
-  run(
-    arena: NativeMemory,
-    threads: number,
-    externals: readonly External[],
-    cancel: Uint8Array,
-  ): Promise<void>
+  run(arena: NativeMemory, threads: number, externals: readonly External[], cancel: Uint8Array): Promise<void>
   /** Nanoseconds per step, summed over all runs (of a program built with `timed`). */
   timings(): number[]
   dispose(): void
