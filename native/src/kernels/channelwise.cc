@@ -9,6 +9,7 @@
 namespace mn::MN_ISA {
 namespace {
 
+constexpr float infinity = __builtin_inff();
 constexpr long cached_bytes = 320 * 1024;  // of input that a work item may keep in the second cache
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
@@ -22,6 +23,7 @@ struct Row {
   float* sums;  // of the row's columns, or null
   long channels;
   bool accumulate;
+  float low, high;  // what is computed in registers is clamped to: every activation but those with exponentials
 };
 
 // `Columns` neighbouring output columns, reading input columns [first, first + (Columns − 1) · Stride + Kernel)
@@ -46,11 +48,19 @@ inline void compute_columns(const Row& row, long output, ColumnAt column_at) {
         }
       }
     }
+    const Vector bias = row.bias ? span.load(row.bias + c) : Vector{};
+    const Vector low = splat(row.low), high = splat(row.high);
+    Vector total{};
 #pragma GCC unroll 16
     for (int o = 0; o < Columns; o++) {
       float* to = row.y + (output + o) * channels + c;
-      span.store(to, row.accumulate ? sums[o] + span.load(to) : sums[o]);
+      Vector y = sums[o] + bias;
+      if (row.accumulate) y += span.load(to);
+      y = min(high, max(low, y));  // in this order, which lets NaN through
+      span.store(to, y);
+      total += y;
     }
+    if (row.sums) span.store(row.sums + c, output == 0 ? total : span.load(row.sums + c) + total);
   });
 }
 
@@ -161,6 +171,13 @@ void finish_row(const Row& row, long width) {
     }
     if (row.sums) span.store(row.sums + c, total);
   });
+}
+
+// Whether compute_row finishes the row in registers.
+inline bool finishes(const Channelwise& op, long taps) {
+  const Window& w = op.window;
+  const bool kernel = (w.kernel[2] == 3 && w.stride[2] <= 2) || ((w.kernel[2] == 1 || w.kernel[2] == 5) && w.stride[2] == 1);
+  return kernel && !op.transposed && taps <= 64 && op.activation != swish && op.activation != sigmoid_;
 }
 
 void compute_line(const Row& row, const Channelwise& op, const float* zeros) {
@@ -282,9 +299,17 @@ void channelwise(const Channelwise& op, const Memory& memory) {
           }
           const long line = (n * op.out.frames + t) * op.out.height + h;
           float* sums = all_sums ? all_sums + line * channels : nullptr;
-          const Row row{lines, line_weights, count, y + line * op.out.width * channels, memory.at(op.bias), sums, channels,
-                        op.accumulate};
+          float* to = y + line * op.out.width * channels;
+          if (finishes(use, line_limit)) {
+            const Row row{lines, line_weights, count, to, memory.at(op.bias), sums, channels, op.accumulate,
+                          op.activation == none ? -infinity : 0, op.activation == relu6 ? 6 : infinity};
+            compute_line(row, use, zeros);
+            continue;
+          }
+          Row row{lines, line_weights, count, to, nullptr, nullptr, channels, op.accumulate, -infinity, infinity};
           compute_line(row, use, zeros);
+          row.bias = memory.at(op.bias);
+          row.sums = sums;
           if (row.bias || row.sums || op.activation != none)
             with_activation(op.activation, [&](auto a) { finish_row<decltype(a)::value>(row, op.out.width); });
         }
