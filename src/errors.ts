@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'engine'
   /** Training cannot go on: losses that are no numbers, too little memory. */
   | 'training'
+  /** The caller's signal ended a run. */
+  | 'cancelled'
   /** A program that is needed (FFmpeg) is missing. */
   | 'missing'
   /** The command line is wrong. */

@@ -1,8 +1,8 @@
 // The Node-API edge: memory that plans run in, programs (lists of steps), and their asynchronous runs.
 #include <napi.h>
-#include <omp.h>
 #include <sys/mman.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +12,7 @@
 
 #include "instruction_set.h"
 #include "onednn.h"
+#include "runner.h"
 #include "steps.h"
 
 namespace mn {
@@ -121,48 +122,36 @@ struct Plan {
   bool timed = false;
 };
 
-// One run on a worker thread. Holds what it reads and writes until it has settled.
-class Run : public Napi::AsyncWorker {
- public:
-  Run(Napi::Env env, std::shared_ptr<Plan> plan, std::shared_ptr<Buffer> arena, std::vector<External> externals, int threads)
-      : Napi::AsyncWorker(env),
-        plan_(std::move(plan)),
-        arena_(std::move(arena)),
-        externals_(std::move(externals)),
-        threads_(threads),
-        deferred_(Napi::Promise::Deferred::New(env)) {}
-  Napi::Promise promise() const { return deferred_.Promise(); }
-  // Keeps values alive until the run has settled.
-  void hold(Napi::Array values) { held_ = Napi::Persistent(values.As<Napi::Object>()); }
-
- protected:
-  void Execute() override {
-    omp_set_dynamic(0);
-    omp_set_num_threads(threads_);
-    const Memory memory{arena_ ? arena_->data() : nullptr, plan_->constants ? plan_->constants->data() : nullptr,
-                        externals_.data()};
-    for (std::size_t i = 0; i < plan_->steps.size(); i++) {
-      try {
-        const auto start = std::chrono::steady_clock::now();
-        plan_->steps[i](memory);
-        if (plan_->timed)
-          plan_->nanoseconds[i] += std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
-      } catch (const std::exception& error) {
-        return SetError(plan_->names[i] + ": " + error.what());
-      }
+// Goes through a plan's steps; gives what went wrong, or nothing.
+std::string run_steps(Plan& plan, const Memory& memory, const unsigned char* cancelled, const std::atomic<bool>& stopping) {
+  for (std::size_t i = 0; i < plan.steps.size(); i++) {
+    if (stopping.load(std::memory_order_relaxed) || __atomic_load_n(cancelled, __ATOMIC_RELAXED)) return "cancelled";
+    try {
+      const auto start = std::chrono::steady_clock::now();
+      plan.steps[i](memory);
+      if (plan.timed)
+        plan.nanoseconds[i] += std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    } catch (const std::exception& error) {
+      return plan.names[i] + ": " + error.what();
     }
   }
-  void OnOK() override { deferred_.Resolve(Env().Undefined()); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+  return "";
+}
 
- private:
-  std::shared_ptr<Plan> plan_;
-  std::shared_ptr<Buffer> arena_;
-  std::vector<External> externals_;
-  int threads_;
-  Napi::ObjectReference held_;
-  Napi::Promise::Deferred deferred_;
+// What each environment (the main thread, a worker) has of its own.
+struct Instance {
+  std::unique_ptr<Runner> runner;
 };
+
+Runner& runner_of(Napi::Env env) {
+  Instance* instance = env.GetInstanceData<Instance>();
+  if (!instance->runner) {
+    instance->runner = std::make_unique<Runner>(env);
+    // After the runner, so that it ends before what it delivers through and long before the values that it reads.
+    env.AddCleanupHook([](Instance* ending) { ending->runner.reset(); }, instance);
+  }
+  return *instance->runner;
+}
 
 // new Program({steps, externals: [count], arena: floats}, constants?)
 class Program : public Napi::ObjectWrap<Program> {
@@ -201,7 +190,7 @@ class Program : public Napi::ObjectWrap<Program> {
   }
 
  private:
-  // run(arena, threads, externals): Promise<void>
+  // run(arena, threads, externals, cancel): Promise<void>; setting cancel[0] ends the run at its next step.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!plan_) throw Napi::Error::New(env, "program: already disposed of");
@@ -223,11 +212,29 @@ class Program : public Napi::ObjectWrap<Program> {
                                              std::to_string(plan_->externals[i].count) + " values");
       externals.push_back({static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), bytes});
     }
-    Run* run = new Run(env, plan_, arena, std::move(externals), static_cast<int>(info[1].ToNumber().Int64Value()));
-    run->hold(given);
-    const Napi::Promise promise = run->promise();
-    run->Queue();
-    return promise;
+    const Napi::Value cancel = info[3];
+    if (!cancel.IsTypedArray() || cancel.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||
+        cancel.As<Napi::TypedArray>().ElementLength() < 1)
+      throw Napi::TypeError::New(env, "program: a byte to cancel with is missing");
+    const unsigned char* cancelled = cancel.As<Napi::Uint8Array>().Data();
+    auto task = std::make_unique<Task>();
+    task->threads = static_cast<int>(info[1].ToNumber().Int64Value());
+    task->work = [plan = plan_, arena, externals = std::move(externals), cancelled, threads = task->threads](const std::atomic<bool>& stopping) {
+      onednn::use_threads(threads);
+      const Memory memory{arena ? arena->data() : nullptr, plan->constants ? plan->constants->data() : nullptr,
+                          externals.data()};
+      return run_steps(*plan, memory, cancelled, stopping);
+    };
+    // Held values live until the run has settled.
+    const auto held = std::make_shared<Napi::ObjectReference>(Napi::Persistent(given.As<Napi::Object>()));
+    const auto flag = std::make_shared<Napi::ObjectReference>(Napi::Persistent(cancel.As<Napi::Object>()));
+    const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+    task->settle = [held, flag, deferred](Napi::Env settled, const std::string& error) {
+      if (error.empty()) deferred.Resolve(settled.Undefined());
+      else deferred.Reject(Napi::Error::New(settled, error).Value());
+    };
+    runner_of(env).enqueue(env, std::move(task));
+    return deferred.Promise();
   }
   // Nanoseconds per step, summed over the runs so far.
   Napi::Value Timings(const Napi::CallbackInfo& info) {
@@ -252,9 +259,9 @@ Napi::Value MeasurePeak(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Instance);
   exports.Set("instructionSet", best_kernels().name);
   exports.Set("onednnVersion", onednn::version());
-  exports.Set("processors", omp_get_num_procs());
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));
   exports.Set("packedSize", Napi::Function::New<PackedSize>(env));

@@ -66,6 +66,11 @@ std::string version() {
   return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
 }
 
+void use_threads(int threads) {
+  omp_set_dynamic(0);
+  omp_set_num_threads(threads);
+}
+
 Convolution convolution(const Dense& op, const float* weights) try {
   const Window& w = op.window;
   const auto type = memory::data_type::f32;
@@ -117,7 +122,7 @@ Convolution convolution(const Dense& op, const float* weights) try {
 }
 
 double measure_peak(int threads) {
-  omp_set_num_threads(threads);
+  use_threads(threads);
   constexpr long n = 1024;
   std::vector<float> a(n * n, 0.5f), b(n * n, 0.25f), c(n * n);
   double best = 0;

@@ -10,6 +10,9 @@ namespace mn::onednn {
 // "2.6.3"
 std::string version();
 
+// Threads of the convolutions that the calling thread executes.
+void use_threads(int threads);
+
 // A prepared dense convolution on plain NDHWC values: y = activation(conv(x) + bias + residual).
 using Convolution = std::function<void(const Memory&)>;
 

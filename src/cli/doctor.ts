@@ -2,9 +2,13 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import { ENGINES, openEngine } from '../engines/index.ts'
-import { onednnUnavailable, openOnednnEngine } from '../engines/onednn/engine.ts'
+import { type OnednnEngine, onednnUnavailable, openOnednnEngine } from '../engines/onednn/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
+import { initialise } from '../network/initialise.ts'
+import { resolve } from '../network/resolve.ts'
+import { initialStatistics } from '../network/store.ts'
 import { findBinaries } from '../video/binaries.ts'
 import { formatTable } from './table.ts'
 
@@ -63,15 +67,37 @@ async function media(): Promise<Finding[]> {
   }
 }
 
-async function native(): Promise<Finding> {
+async function native(): Promise<Finding[]> {
   const what = 'onednn'
   const reason = onednnUnavailable()
-  if (reason !== undefined) return { what, state: 'absent', detail: reason }
-  return { what, state: 'ok', detail: (await openOnednnEngine()).description }
+  if (reason !== undefined) return [{ what, state: 'absent', detail: reason }]
+  const engine = await openOnednnEngine()
+  return [
+    { what, state: 'ok', detail: engine.description },
+    { what: 'onednn memory', state: 'ok', detail: await memoryOf(engine) },
+  ]
+}
+
+/** What the engine holds outside the JS heap once it has run a common network, which shows that it runs, too. */
+async function memoryOf(engine: OnednnEngine): Promise<string> {
+  const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
+  const { frames, size } = network
+  const subNetwork = resolve(network, { width: 1, frames, size })
+  const statistics = initialStatistics(subNetwork)
+  const plan = await engine.compile(subNetwork, initialise(network, 1), { statistics })
+  const data = new Float32Array(frames * size * size * 3)
+  await plan.run({ clip: { data, batch: 1, frames, height: size, width: size } })
+  plan.dispose()
+  const { arena, weights, plans } = engine.memory()
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+  return (
+    `${network.name}, one clip of ${frames}×${size}²: ${mib(weights)} of packed weights (plans kept: ${plans}), ` +
+    `${mib(arena)} for values (shared by all plans)`
+  )
 }
 
 async function engines(): Promise<Finding[]> {
-  const findings: Finding[] = [await native()]
+  const findings: Finding[] = await native()
   for (const backend of TFJS_BACKENDS) {
     const what = `tfjs: ${backend}`
     try {

@@ -44,6 +44,8 @@ export interface CompileOptions {
 export interface RunOptions {
   /** Names of nodes whose output to return as well. */
   readonly observe?: readonly string[]
+  /** Ends the run early: its promise rejects, the plan and the engine stay usable. */
+  readonly signal?: AbortSignal
 }
 
 export interface RunResult {
@@ -67,7 +69,10 @@ export interface Observed {
 /** A compiled sub-network. Whoever compiled it disposes it. */
 export interface Plan {
   readonly subNetwork: SubNetwork
-  /** @throws MnVideoError `engine` when an input is missing or has the wrong shape. */
+  /**
+   * @throws MnVideoError `engine` when an input is missing or has the wrong shape; `cancelled` when the signal ends
+   * the run
+   */
   run(inputs: Inputs, options?: RunOptions): Promise<RunResult>
   dispose(): void
 }

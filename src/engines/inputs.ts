@@ -31,6 +31,18 @@ export function checkInputs(subNetwork: SubNetwork, inputs: Inputs): number {
   return batch!
 }
 
+/** @throws MnVideoError `cancelled` when the signal asks to end the run. */
+export function checkSignal(subNetwork: SubNetwork, signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(subNetwork, signal)
+}
+
+/** What a run that its caller's signal ends fails with; the signal's reason is its cause. */
+export function cancelled({ network }: SubNetwork, signal: AbortSignal): MnVideoError {
+  return new MnVideoError('cancelled', `${network.name}: the run was cancelled by its signal.`, {
+    cause: signal.reason,
+  })
+}
+
 /** @throws MnVideoError `engine` when a node to observe is not in the network. */
 export function checkObserved(subNetwork: SubNetwork, observe: readonly string[]): void {
   const unknown = observe.find((name) => !subNetwork.nodes.some(({ node }) => node.name === name))

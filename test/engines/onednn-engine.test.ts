@@ -1,3 +1,8 @@
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import type { FrameBatch } from '../../src/engines/engine.ts'
 import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
@@ -136,5 +141,42 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
     }
     expect(Math.sqrt(moved)).toBeCloseTo(0.01, 3)
     for (const [, gradient] of trainer.gradients()) expect(gradient.every((value) => value === 0)).toBe(true)
+  })
+
+  it('cancels a run that waits and one under way, and goes on with the next', async () => {
+    const engine = await openOnednnEngine()
+    const plan = await engine.compile(at(1), weightsOf(1), { statistics: initialStatistics(at(1)) })
+    const { logits } = await plan.run({ clip: clip(1) })
+    const controller = new AbortController()
+    const { signal } = controller
+    const runs = [1, 2].map((seed) => plan.run({ clip: clip(seed, 64) }, { signal }))
+    const settled = Promise.allSettled(runs)
+    await setTimeout(5)
+    controller.abort()
+    for (const result of await settled) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'cancelled' } })
+    }
+    await expect(plan.run({ clip: clip(1) }, { signal })).rejects.toMatchObject({ code: 'cancelled' })
+    expect((await plan.run({ clip: clip(1) })).logits).toEqual(logits)
+    plan.dispose()
+  })
+
+  it('survives the end of a worker whose run is under way', async () => {
+    const built = fileURLToPath(new URL('../../native/build/Release/mn_video.node', import.meta.url))
+    // Sums that take seconds, were they not given up.
+    const source = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      const { Memory, Program } = require(workerData)
+      const step = { op: 'pointwise', name: 'sum', batch: 1, positions: 1 << 16, channels: 8, a: 0, b: 0, y: 1 << 20 }
+      const program = new Program({ steps: Array(20000).fill(step), externals: [], arena: 1 << 21 })
+      for (let i = 0; i < 3; i++) program.run(new Memory(1 << 21), 2, [], new Uint8Array(1))
+      parentPort.postMessage('running')`
+    for (let i = 0; i < 3; i++) {
+      const worker = new Worker(source, { eval: true, workerData: built })
+      await once(worker, 'message')
+      expect(await worker.terminate()).toBe(1)
+    }
+    const { Memory } = createRequire(import.meta.url)(built) as { Memory: new (floats: number) => object }
+    expect(new Memory(4)).toMatchObject({ bytes: 16 })
   })
 })

@@ -1,6 +1,7 @@
 // Activations and their slopes on vectors, chosen once per kernel call so that inner loops have no switch.
 #pragma once
 #include "kernels.h"
+#include "parallel.h"
 #include "vector.h"
 
 namespace mn::MN_ISA {

@@ -2,7 +2,6 @@
 // registers so that an input column is loaded once for all kernel columns. Columns beyond the border read from
 // a row of zeros through a table of pointers, so that no inner loop has a branch. Kernels over frames alone
 // walk along time at fixed positions instead, which keeps their rows in the first cache.
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -10,6 +9,7 @@
 namespace mn::MN_ISA {
 namespace {
 
+constexpr float infinity = __builtin_inff();
 constexpr long cached_bytes = 320 * 1024;  // of input that a work item may keep in the second cache
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
@@ -23,6 +23,7 @@ struct Row {
   float* sums;  // of the row's columns, or null
   long channels;
   bool accumulate;
+  float low, high;  // what is computed in registers is clamped to: every activation but those with exponentials
 };
 
 // `Columns` neighbouring output columns, reading input columns [first, first + (Columns − 1) · Stride + Kernel)
@@ -47,11 +48,19 @@ inline void compute_columns(const Row& row, long output, ColumnAt column_at) {
         }
       }
     }
+    const Vector bias = row.bias ? span.load(row.bias + c) : Vector{};
+    const Vector low = splat(row.low), high = splat(row.high);
+    Vector total{};
 #pragma GCC unroll 16
     for (int o = 0; o < Columns; o++) {
       float* to = row.y + (output + o) * channels + c;
-      span.store(to, row.accumulate ? sums[o] + span.load(to) : sums[o]);
+      Vector y = sums[o] + bias;
+      if (row.accumulate) y += span.load(to);
+      y = min(high, max(low, y));  // in this order, which lets NaN through
+      span.store(to, y);
+      total += y;
     }
+    if (row.sums) span.store(row.sums + c, output == 0 ? total : span.load(row.sums + c) + total);
   });
 }
 
@@ -164,6 +173,13 @@ void finish_row(const Row& row, long width) {
   });
 }
 
+// Whether compute_row finishes the row in registers.
+inline bool finishes(const Channelwise& op, long taps) {
+  const Window& w = op.window;
+  const bool kernel = (w.kernel[2] == 3 && w.stride[2] <= 2) || ((w.kernel[2] == 1 || w.kernel[2] == 5) && w.stride[2] == 1);
+  return kernel && !op.transposed && taps <= 64 && op.activation != swish && op.activation != sigmoid_;
+}
+
 void compute_line(const Row& row, const Channelwise& op, const float* zeros) {
   const Window& w = op.window;
   if (op.transposed && w.kernel[2] == 3 && w.stride[2] == 2 && w.padding[2] == 1) return compute_row_of_pairs(row, op, zeros);
@@ -199,8 +215,7 @@ void convolve_frames(const Channelwise& op, const Memory& memory) {
   const long channels = op.channels, frame = op.in.frame() * channels;
   const long blocks = (op.in.frame() + positions - 1) / positions;
   const long kernel = op.window.kernel[0], padding = op.window.padding[0];
-#pragma omp parallel for schedule(static)
-  for (long item = 0; item < op.in.batch * blocks; item++) {
+  for_each(op.in.batch * blocks, [&](long item) {
     const long start = item % blocks * positions * channels;
     const long end = smaller(start + positions * channels, frame);
     const float* from = x + item / blocks * op.in.frames * frame;
@@ -219,7 +234,7 @@ void convolve_frames(const Channelwise& op, const Memory& memory) {
           if (op.accumulate) sum += span.load(out);
           span.store(out, sum);
         });
-  }
+  });
 }
 
 }  // namespace
@@ -240,7 +255,7 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   const long fitting = (cached_bytes / line_bytes - w.kernel[1]) / stride + 1;
   const long rows = fitting < 1 ? 1 : smaller(fitting, op.out.height);
   const long row_blocks = (op.out.height + rows - 1) / rows;
-  const long wanted = 8 * omp_get_max_threads();
+  const long wanted = 8 * team_size();
   const long frame_blocks = smaller(op.out.frames, (wanted + op.out.batch * row_blocks - 1) / (op.out.batch * row_blocks));
   const float* x = memory.at(op.x);
   const float* weights = memory.at(op.weights);
@@ -261,13 +276,11 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   }
   const Channelwise& use = turned;
 
-#pragma omp parallel
-  {
+  in_parallel(op.out.batch * frame_blocks * row_blocks, [&](Items& items) {
     float* zeros = static_cast<float*>(calloc(static_cast<size_t>(channels), sizeof(float)));
     const float** lines = static_cast<const float**>(malloc(2 * static_cast<size_t>(line_limit) * sizeof(float*)));
     const float** line_weights = lines + line_limit;
-#pragma omp for schedule(dynamic, 1)
-    for (long item = 0; item < op.out.batch * frame_blocks * row_blocks; item++) {
+    for (long item; (item = items.next()) >= 0;) {
       const long block = item % row_blocks;
       const long frames = item / row_blocks % frame_blocks;
       const long n = item / row_blocks / frame_blocks;
@@ -286,16 +299,24 @@ void channelwise(const Channelwise& op, const Memory& memory) {
           }
           const long line = (n * op.out.frames + t) * op.out.height + h;
           float* sums = all_sums ? all_sums + line * channels : nullptr;
-          const Row row{lines, line_weights, count, y + line * op.out.width * channels, memory.at(op.bias), sums, channels,
-                        op.accumulate};
+          float* to = y + line * op.out.width * channels;
+          if (finishes(use, line_limit)) {
+            const Row row{lines, line_weights, count, to, memory.at(op.bias), sums, channels, op.accumulate,
+                          op.activation == none ? -infinity : 0, op.activation == relu6 ? 6 : infinity};
+            compute_line(row, use, zeros);
+            continue;
+          }
+          Row row{lines, line_weights, count, to, nullptr, nullptr, channels, op.accumulate, -infinity, infinity};
           compute_line(row, use, zeros);
+          row.bias = memory.at(op.bias);
+          row.sums = sums;
           if (row.bias || row.sums || op.activation != none)
             with_activation(op.activation, [&](auto a) { finish_row<decltype(a)::value>(row, op.out.width); });
         }
     }
     free(zeros);
     free(lines);
-  }
+  });
   free(turned_weights);
 }
 

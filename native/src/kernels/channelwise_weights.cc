@@ -1,6 +1,5 @@
 // The gradient of channelwise weights: for each tap and channel the sum over positions of input times the
 // gradient of the output. Frames are shared out among work items whose partial sums are added in order.
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -63,11 +62,10 @@ void channelwise_weight_gradient(const ChannelwiseWeightGradient& op, const Memo
   const long channels = op.channels;
   const long size = w.taps() * channels;
   const long rows = op.out.batch * op.out.frames * op.out.height;
-  const long wanted = 4 * omp_get_max_threads();
+  const long wanted = 4 * team_size();
   const long items = rows < wanted ? rows : wanted;
   float* partial = static_cast<float*>(calloc(static_cast<size_t>(items * size), sizeof(float)));
-#pragma omp parallel for schedule(dynamic, 1)
-  for (long item = 0; item < items; item++) {
+  for_each(items, [&](long item) {
     float* sums = partial + item * size;
     for (long row = rows * item / items; row < rows * (item + 1) / items; row++) {
       const long h = row % op.out.height, t = row / op.out.height % op.out.frames;
@@ -89,13 +87,12 @@ void channelwise_weight_gradient(const ChannelwiseWeightGradient& op, const Memo
         }
       }
     }
-  }
-#pragma omp parallel for schedule(static)
-  for (long i = 0; i < size; i++) {
+  });
+  for_each(size, [&](long i) {
     float total = 0;
     for (long item = 0; item < items; item++) total += partial[item * size + i];
     dw[i] = total;
-  }
+  });
   free(partial);
 }
 

@@ -2,7 +2,6 @@
 // of pointers to the input row that each tap sees (a row of zeros beyond the border), then panels of packed
 // weights against tiles of rows, accumulated in registers. The gradient with respect to the input is the same
 // product over transposed weights; with strides it falls into phases, each of which sees its own taps.
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,7 @@ constexpr long block_depth = 256;   // weights of a panel that are used together
 constexpr long table_limit = 6144;  // pointers of a block
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
+inline long larger(long a, long b) { return a > b ? a : b; }
 
 // Panels of 3 vectors where that comes out even, else the last ones of 2; 1 only for a single vector.
 struct Panels {
@@ -170,7 +170,7 @@ struct Worker {
 
   void run(const Phase& phase, long first_row, long rows, long first_panel, long last_panel) const {
     const long count = list_segments(phase);
-    const Extent &in = op.in, &y = op.out;
+    const Extent& y = op.out;
     const float* x = memory.at(op.x);
     const float* residual_values = memory.at(op.residual);
     float* y_values = memory.at(op.y);
@@ -186,42 +186,59 @@ struct Worker {
         for (long r = 0; r < rows; r++) gate(r, (first_row + r) / y.sample());
       return multiply(count, rows, first_panel, last_panel);
     }
-    // Counts positions on from the first: divisions for every row would cost as much as thin layers themselves.
-    long at[3] = {first_row / phase.count[2] / phase.count[1] % phase.count[0],
-                  first_row / phase.count[2] % phase.count[1], first_row % phase.count[2]};
-    long sample = first_row / phase.count[2] / phase.count[1] / phase.count[0];
-    for (long r = 0; r < rows; r++) {
-      const long frame = phase.start[0] + at[0] * phase.step[0];
-      const long line = phase.start[1] + at[1] * phase.step[1];
-      const long column = phase.start[2] + at[2] * phase.step[2];
-      const long position = ((sample * y.frames + frame) * y.height + line) * y.width + column;
-      out[r] = y_values + position * op.out_channels;
-      if (residual_values) residual[r] = residual_values + position * op.out_channels;
-      long tap = 0;
-      for (long t = 0; t < w.kernel[0]; t++) {
-        const long it = seen(0, frame, t, in.frames);
-        for (long h = 0; h < w.kernel[1]; h++) {
-          const long ih = seen(1, line, h, in.height);
-          const bool inside = it >= 0 && ih >= 0;
-          const float* row = x + ((sample * in.frames + it) * in.height + ih) * in.width * op.in_channels;
-          for (long c = 0; c < w.kernel[2]; c++, tap++) {
-            const long iw = seen(2, column, c, in.width);
-            table[tap * block_rows + r] = inside && iw >= 0 ? row + iw * op.in_channels : zeros;
+    // Runs of rows on one output line: neighbours see neighbours, so that little is computed for each pointer.
+    for (long done = 0; done < rows;) {
+      const long row = first_row + done;
+      const long column = row % phase.count[2], line = row / phase.count[2] % phase.count[1];
+      const long frame = row / phase.count[2] / phase.count[1] % phase.count[0];
+      const long sample = row / phase.count[2] / phase.count[1] / phase.count[0];
+      const long length = smaller(rows - done, phase.count[2] - column);
+      point(phase, sample, frame, line, column, done, length);
+      done += length;
+    }
+    multiply(count, rows, first_panel, last_panel);
+  }
+
+  // Fills the tables of `length` rows from `row` on: those of the phase's positions from (frame, line, column) on.
+  void point(const Phase& phase, long sample, long frame, long line, long column, long row, long length) const {
+    const Window& w = op.window;
+    const Extent &in = op.in, &y = op.out;
+    const long t = phase.start[0] + frame * phase.step[0], h = phase.start[1] + line * phase.step[1];
+    const long x = phase.start[2] + column * phase.step[2];
+    const long position = ((sample * y.frames + t) * y.height + h) * y.width + x;
+    float* to = memory.at(op.y) + position * op.out_channels;
+    const long to_step = phase.step[2] * op.out_channels;
+    for (long r = 0; r < length; r++) out[row + r] = to + r * to_step;
+    if (const float* values = memory.at(op.residual)) {
+      values += position * op.out_channels;
+      for (long r = 0; r < length; r++) residual[row + r] = values + r * to_step;
+    }
+    // Input columns that neighbours see lie so far apart.
+    const long step = op.transposed ? 1 : w.stride[2];
+    const float** pointers = table + row;
+    for (long kt = 0; kt < w.kernel[0]; kt++) {
+      const long it = seen(0, t, kt, in.frames);
+      for (long kh = 0; kh < w.kernel[1]; kh++) {
+        const long ih = seen(1, h, kh, in.height);
+        for (long kw = 0; kw < w.kernel[2]; kw++, pointers += block_rows) {
+          long first = op.transposed ? x + w.padding[2] - kw : x * w.stride[2] - w.padding[2] + kw;
+          const bool off = op.transposed && first % w.stride[2] != 0;  // taps that the phase does not use
+          if (op.transposed) first /= w.stride[2];
+          if (off || it < 0 || ih < 0) {
+            for (long r = 0; r < length; r++) pointers[r] = zeros;
+            continue;
           }
-        }
-      }
-      if (++at[2] == phase.count[2]) {
-        at[2] = 0;
-        if (++at[1] == phase.count[1]) {
-          at[1] = 0;
-          if (++at[0] == phase.count[0]) {
-            at[0] = 0;
-            sample++;
-          }
+          // Rows [begin, end) see columns inside the input.
+          const long begin = first >= 0 ? 0 : smaller(length, (-first + step - 1) / step);
+          const long end = first >= in.width ? begin : larger(begin, smaller(length, (in.width - 1 - first) / step + 1));
+          const float* from =
+              memory.at(op.x) + (((sample * in.frames + it) * in.height + ih) * in.width + first) * op.in_channels;
+          for (long r = 0; r < begin; r++) pointers[r] = zeros;
+          for (long r = begin; r < end; r++) pointers[r] = from + r * step * op.in_channels;
+          for (long r = end; r < length; r++) pointers[r] = zeros;
         }
       }
     }
-    multiply(count, rows, first_panel, last_panel);
   }
 
   // 1×1×1 at stride 1: row m sees row m.
@@ -321,8 +338,7 @@ void pack(const float* weights, float* packed, long taps, long in, long out, boo
   const long columns = transposed ? in : out;
   const long inner = transposed ? out : in;
   const Panels panels(columns);
-#pragma omp parallel for schedule(static)
-  for (long p = 0; p < panels.count(); p++) {
+  for_each(panels.count(), [&](long p) {
     const long width = panels.width(p) * lanes;
     const long start = panels.start(p) * lanes;
     const long exists = smaller(width, columns - start);
@@ -335,7 +351,7 @@ void pack(const float* weights, float* packed, long taps, long in, long out, boo
         for (long c = exists; c < width; c++) to[c] = 0;
       }
     }
-  }
+  });
 }
 
 void pack_dense(const PackDense& op, const Memory& memory) {
@@ -350,15 +366,18 @@ void dense(const Dense& op, const Memory& memory) {
   long rows = table_limit / taps / 24 * 24;
   rows = rows < 24 ? 24 : smaller(rows, block_rows);
   const Panels panels(op.out_channels);
+  const bool gated = op.gates != nowhere || op.prologue != none;
+  if (phase_count == 1) {  // equal blocks
+    const long all = phases[0].rows(op.out.batch), count = (all + rows - 1) / rows;
+    rows = smaller(rows, ((all + count - 1) / count + 11) / 12 * 12);
+  }
   long blocks = 0;
   for (long p = 0; p < phase_count; p++) blocks += (phases[p].rows(op.out.batch) + rows - 1) / rows;
-  // Few rows: share out the panels, too.
-  const long wanted = 4 * omp_get_max_threads();
+  // Few rows: share out the panels, too, so that threads end together. Gates are computed anew for each share.
+  const long wanted = (gated ? 4 : 12) * team_size();
   const long splits = blocks >= wanted ? 1 : smaller(panels.count(), (wanted + blocks - 1) / blocks);
-  const bool gated = op.gates != nowhere || op.prologue != none;
 
-#pragma omp parallel
-  {
+  in_parallel(blocks * splits, [&](Items& items) {
     const long segment_limit = taps * (op.depth / block_depth + 2);
     float* zeros = static_cast<float*>(calloc(static_cast<size_t>(op.depth), sizeof(float)));
     const float** table = static_cast<const float**>(malloc(sizeof(float*) * static_cast<size_t>(taps * block_rows)));
@@ -367,8 +386,7 @@ void dense(const Dense& op, const Memory& memory) {
     float* copies = gated ? static_cast<float*>(malloc(sizeof(float) * static_cast<size_t>(rows * op.depth))) : nullptr;
     Segment* segments = static_cast<Segment*>(malloc(sizeof(Segment) * static_cast<size_t>(segment_limit)));
     const Worker worker{op, memory, zeros, table, out, residual, copies, segments};
-#pragma omp for schedule(dynamic, 1)
-    for (long item = 0; item < blocks * splits; item++) {
+    for (long item; (item = items.next()) >= 0;) {
       long block = item / splits;
       const long split = item % splits;
       long p = 0;
@@ -381,7 +399,7 @@ void dense(const Dense& op, const Memory& memory) {
     free(table);
     free(copies);
     free(segments);
-  }
+  });
   free(phases);
 }
 

@@ -1,7 +1,6 @@
 // The gradient of dense weights: for each tap the product of the transposed input with the gradient of the
 // output. Blocks of positions of the latter are packed into panels; input rows are read in place through a table of
 // pointers, which costs less than packing them for every tap.
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,18 +120,16 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
   const long items = taps * input_blocks;
   const long positions = op.out.positions();
   // Too few items for the threads: split the positions, too, and add the partial sums in a fixed order.
-  const long threads = omp_get_max_threads();
+  const long threads = team_size();
   const long splits = smaller(items >= 2 * threads ? 1 : (2 * threads + items - 1) / items,
                               (positions + block_positions - 1) / block_positions);
   const long size = taps * op.depth * op.out_channels;
   float* dw = memory.at(op.dw);
   float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
-#pragma omp parallel
-  {
+  in_parallel(items * splits, [&](Items& taken) {
     const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, tile_columns));
     float* b = static_cast<float*>(malloc(panels * sizeof(float)));
-#pragma omp for schedule(dynamic, 1)
-    for (long i = 0; i < items * splits; i++) {
+    for (long i; (i = taken.next()) >= 0;) {
       const long split = i % splits, block = i / splits % input_blocks;
       const long tap = i / splits / input_blocks;
       const Window& w = op.window;
@@ -142,13 +139,12 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
       compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, b);
     }
     free(b);
-#pragma omp for schedule(static)
-    for (long i = 0; i < size; i++) {
-      float total = partial[i];
-      for (long split = 1; split < splits; split++) total += partial[split * size + i];
-      dw[i] = total;
-    }
-  }
+  });
+  for_each(size, [&](long i) {
+    float total = partial[i];
+    for (long split = 1; split < splits; split++) total += partial[split * size + i];
+    dw[i] = total;
+  });
   free(partial);
 }
 

@@ -1,7 +1,6 @@
 // Batch norm with the statistics of the batch: moments, normalisation with its activation, and the gradient.
 // Rows are shared out in fixed chunks whose partial results are merged in order, in double precision.
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -46,12 +45,10 @@ void moments(const Moments& op, const Memory& memory) {
   const Chunks chunks(op.rows);
   // Sums of x − pivot and of its square, with the first row as pivot: no cancellation for large means.
   double* partial = static_cast<double*>(calloc(static_cast<size_t>(2 * chunks.count * channels), sizeof(double)));
-#pragma omp parallel
-  {
+  in_parallel(chunks.count, [&](Items& items) {
     float* sums = static_cast<float*>(malloc(2 * static_cast<size_t>(channels) * sizeof(float)));
     float* squares = sums + channels;
-#pragma omp for schedule(static)
-    for (long chunk = 0; chunk < chunks.count; chunk++) {
+    for (long chunk; (chunk = items.next()) >= 0;) {
       double* to = partial + 2 * chunk * channels;
       for (long begin = chunks.begin(chunk); begin < chunks.begin(chunk + 1); begin += run_rows) {
         const long last = chunks.begin(chunk + 1);
@@ -84,7 +81,7 @@ void moments(const Moments& op, const Memory& memory) {
       }
     }
     free(sums);
-  }
+  });
   float* mean = memory.at(op.mean);
   float* variance = memory.at(op.variance);
   for (long c = 0; c < channels; c++) {
@@ -109,14 +106,14 @@ void normalise(const Normalise& op, const Memory& memory) {
   const Affine affine = affine_of(memory.at(op.mean), memory.at(op.variance), memory.at(op.scale), memory.at(op.shift),
                                   op.epsilon, channels);
   with_activation(op.activation, [&](auto a) {
-#pragma omp parallel for schedule(static)
-    for (long row = 0; row < op.rows; row++)
+    for_each(op.rows, [&](long row) {
       for_vectors(0, channels, [&](long c, auto span) {
         const long i = row * channels + c;
         Vector z = span.load(x + i) * span.load(affine.scale + c) + span.load(affine.shift + c);
         if (residual) z += span.load(residual + i);
         span.store(y + i, activate<decltype(a)::value>(z));
       });
+    });
   });
   free(affine.scale);
 }
@@ -140,12 +137,10 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
       if (residual) z += span.load(residual + i);
       return span.load(dy + i) * slope<A>(z);
     };
-#pragma omp parallel
-    {
+    in_parallel(chunks.count, [&](Items& items) {
       float* sums = static_cast<float*>(malloc(2 * static_cast<size_t>(channels) * sizeof(float)));
       float* products = sums + channels;
-#pragma omp for schedule(static)
-      for (long chunk = 0; chunk < chunks.count; chunk++) {
+      for (long chunk; (chunk = items.next()) >= 0;) {
         double* to = partial + 2 * chunk * channels;
         const long last = chunks.begin(chunk + 1);
         for (long begin = chunks.begin(chunk); begin < last; begin += run_rows) {
@@ -167,7 +162,7 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
         }
       }
       free(sums);
-    }
+    });
     // dx = factor · (dz − mean(dz) − (x − mean) / (variance + ε) · mean(dz · (x − mean)))
     float* constants = static_cast<float*>(malloc(2 * static_cast<size_t>(channels) * sizeof(float)));
     float* slopes = constants + channels;
@@ -184,8 +179,7 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
       constants[c] = static_cast<float>(sum / rows);
       slopes[c] = static_cast<float>(product / rows / spread);
     }
-#pragma omp parallel for schedule(static)
-    for (long row = 0; row < op.rows; row++)
+    for_each(op.rows, [&](long row) {
       for_vectors(0, channels, [&](long c, auto span) {
         const long i = row * channels + c;
         const Vector value = span.load(x + i);
@@ -193,6 +187,7 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
         const Vector centred = dz - span.load(constants + c) - (value - span.load(affine.mean + c)) * span.load(slopes + c);
         span.store(dx + i, centred * span.load(affine.scale + c));
       });
+    });
     free(constants);
   });
   free(affine.scale);

@@ -1,5 +1,4 @@
 // Operations value by value: activations, sums, gates, dropout, copies of channels; with their gradients.
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -36,21 +35,22 @@ void pointwise(const Pointwise& op, const Memory& memory) {
     constexpr int A = decltype(chosen)::value;
     if (!gates) {
       const long count = op.batch * op.positions * op.channels;
-#pragma omp parallel for schedule(static)
-      for (long begin = 0; begin < count; begin += run)
+      for_each((count + run - 1) / run, [&](long part) {
+        const long begin = part * run;
         for_vectors(begin, smaller(begin + run, count), [&](long i, auto span) {
           Vector z = span.load(a + i);
           if (b) z += span.load(b + i);
           span.store(y + i, activate<A>(z));
         });
+      });
       return;
     }
-#pragma omp parallel for schedule(static)
-    for (long row = 0; row < op.batch * op.positions; row++)
+    for_each(op.batch * op.positions, [&](long row) {
       for_vectors(0, op.channels, [&](long c, auto span) {
         const long i = row * op.channels + c;
         span.store(y + i, activate<A>(span.load(a + i) * span.load(gates + row / op.positions * op.channels + c)));
       });
+    });
   });
 }
 
@@ -70,8 +70,8 @@ void pointwise_backward(const PointwiseBackward& op, const Memory& memory) {
     };
     if (!gates) {
       const long count = op.batch * op.positions * channels;
-#pragma omp parallel for schedule(static)
-      for (long begin = 0; begin < count; begin += run)
+      for_each((count + run - 1) / run, [&](long part) {
+        const long begin = part * run;
         for_vectors(begin, smaller(begin + run, count), [&](long i, auto span) {
           Vector dz = span.load(dy + i);
           if (A != none) {
@@ -82,13 +82,13 @@ void pointwise_backward(const PointwiseBackward& op, const Memory& memory) {
           if (da) add(da + i, op.accumulate_a, dz, span);
           if (db) add(db + i, op.accumulate_b, dz, span);
         });
+      });
       return;
     }
     // Chunks of positions sum the gates' gradients; the sums are added in order.
     const long chunks = smaller(op.positions, 64);
     float* partial = static_cast<float*>(calloc(static_cast<size_t>(op.batch * chunks * channels), sizeof(float)));
-#pragma omp parallel for schedule(static)
-    for (long item = 0; item < op.batch * chunks; item++) {
+    for_each(op.batch * chunks, [&](long item) {
       const long n = item / chunks, chunk = item % chunks;
       float* sums = partial + item * channels;
       for (long p = op.positions * chunk / chunks; p < op.positions * (chunk + 1) / chunks; p++)
@@ -99,7 +99,7 @@ void pointwise_backward(const PointwiseBackward& op, const Memory& memory) {
           span.store(sums + c, span.load(sums + c) + dz * value);
           add(da + i, op.accumulate_a, dz * gate, span);
         });
-    }
+    });
     for (long n = 0; n < op.batch; n++)
       for (long c = 0; c < channels; c++) {
         double total = 0;
@@ -113,13 +113,13 @@ void pointwise_backward(const PointwiseBackward& op, const Memory& memory) {
 void copy_channels(const CopyChannels& op, const Memory& memory) {
   const float* x = memory.at(op.x) + op.x_start;
   float* y = memory.at(op.y) + op.y_start;
-#pragma omp parallel for schedule(static)
-  for (long row = 0; row < op.rows; row++)
+  for_each(op.rows, [&](long row) {
     for_vectors(0, op.count, [&](long c, auto span) {
       float* to = y + row * op.y_channels + c;
       const Vector v = span.load(x + row * op.x_channels + c);
       span.store(to, op.accumulate ? span.load(to) + v : v);
     });
+  });
 }
 
 void dropout(const Dropout& op, const Memory& memory) {
@@ -130,12 +130,11 @@ void dropout(const Dropout& op, const Memory& memory) {
   const bool active = given[1] != 0;
   const float scale = active ? 1 / (1 - op.rate) : 1;
   const double limit = active ? op.rate * 4294967296.0 : 0;
-#pragma omp parallel for schedule(static)
-  for (long i = 0; i < op.count; i++) {
+  for_each(op.count, [&](long i) {
     const bool kept = mixed(static_cast<std::uint32_t>(i), seed) >= limit;
     const float v = kept ? x[i] * scale : 0;
     y[i] = op.accumulate ? y[i] + v : v;
-  }
+  });
 }
 
 }  // namespace mn::MN_ISA

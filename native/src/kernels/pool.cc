@@ -1,5 +1,4 @@
 // Pooling: maxima, means over windows, adaptive means (resampling); with their gradients.
-#include <omp.h>
 #include <stdlib.h>
 
 #include "activation.h"
@@ -35,8 +34,7 @@ void max_pool(const MaxPool& op, const Memory& memory) {
   float* y = memory.at(op.y);
   const Extent &in = op.in, &out = op.out;
   const long channels = op.channels;
-#pragma omp parallel for schedule(static)
-  for (long line = 0; line < out.batch * out.frames * out.height; line++) {
+  for_each(out.batch * out.frames * out.height, [&](long line) {
     const long h = line % out.height, t = line / out.height % out.frames, n = line / out.height / out.frames;
     for (long w = 0; w < out.width; w++)
       for_vectors(0, channels, [&](long c, auto span) {
@@ -44,7 +42,7 @@ void max_pool(const MaxPool& op, const Memory& memory) {
         for_window(op.window, in, n, t, h, w, [&](long p) { largest = max(span.load(x + p * channels + c), largest); });
         span.store(y + (line * out.width + w) * channels + c, largest);
       });
-  }
+  });
 }
 
 // The gradient goes to the first of equal maxima. Windows overlap, so a thread takes whole samples' channels.
@@ -59,8 +57,7 @@ void max_pool_backward(const MaxPool& op, const Memory& memory) {
   const long units = flat ? out.batch * out.frames : out.batch;
   const long frames = flat ? 1 : out.frames;
   const long unit_values = (flat ? in.frame() : in.sample()) * channels;
-#pragma omp parallel for schedule(static)
-  for (long unit = 0; unit < units; unit++) {
+  for_each(units, [&](long unit) {
     const long n = flat ? unit / out.frames : unit;
     if (!op.accumulate)
       for (long i = 0; i < unit_values; i++) dx[unit * unit_values + i] = 0;
@@ -82,7 +79,7 @@ void max_pool_backward(const MaxPool& op, const Memory& memory) {
           }
         }
     }
-  }
+  });
 }
 
 void average_pool(const AveragePool& op, const Memory& memory) {
@@ -94,40 +91,39 @@ void average_pool(const AveragePool& op, const Memory& memory) {
   const bool whole = window == in.sample();
   if (op.backward) {
     if (whole) {
-#pragma omp parallel for schedule(static)
-      for (long p = 0; p < in.positions(); p++)
+      for_each(in.positions(), [&](long p) {
         for_vectors(0, channels, [&](long c, auto span) {
           const Vector v = span.load(y + p / in.sample() * channels + c) * splat(factor);
           float* to = x + p * channels + c;
           span.store(to, op.accumulate ? span.load(to) + v : v);
         });
+      });
       return;
     }
     if (!op.accumulate)
       for (long i = 0; i < in.positions() * channels; i++) x[i] = 0;
-#pragma omp parallel for schedule(static)
-    for (long n = 0; n < out.batch; n++)
+    for_each(out.batch, [&](long n) {
       for (long t = 0; t < out.frames; t++)
         for (long h = 0; h < out.height; h++)
           for (long w = 0; w < out.width; w++)
             for_window(op.window, in, n, t, h, w, [&](long p) {
               for (long c = 0; c < channels; c++) x[p * channels + c] += factor * y[position(out, n, t, h, w) * channels + c];
             });
+    });
     return;
   }
   if (whole) {
     // Chunks of positions, added in order.
     const long chunks = in.sample() < 256 ? 1 : 32;
     float* partial = static_cast<float*>(calloc(static_cast<size_t>(in.batch * chunks * channels), sizeof(float)));
-#pragma omp parallel for schedule(static)
-    for (long item = 0; item < in.batch * chunks; item++) {
+    for_each(in.batch * chunks, [&](long item) {
       const long n = item / chunks, chunk = item % chunks;
       float* sums = partial + item * channels;
       for (long p = in.sample() * chunk / chunks; p < in.sample() * (chunk + 1) / chunks; p++)
         for_vectors(0, channels, [&](long c, auto span) {
           span.store(sums + c, span.load(sums + c) + span.load(x + (n * in.sample() + p) * channels + c));
         });
-    }
+    });
     for (long n = 0; n < in.batch; n++)
       for (long c = 0; c < channels; c++) {
         double total = 0;
@@ -137,8 +133,7 @@ void average_pool(const AveragePool& op, const Memory& memory) {
     free(partial);
     return;
   }
-#pragma omp parallel for schedule(static)
-  for (long line = 0; line < out.batch * out.frames * out.height; line++) {
+  for_each(out.batch * out.frames * out.height, [&](long line) {
     const long h = line % out.height, t = line / out.height % out.frames, n = line / out.height / out.frames;
     for (long w = 0; w < out.width; w++)
       for_vectors(0, channels, [&](long c, auto span) {
@@ -146,7 +141,7 @@ void average_pool(const AveragePool& op, const Memory& memory) {
         for_window(op.window, in, n, t, h, w, [&](long p) { total += span.load(x + p * channels + c); });
         span.store(y + (line * out.width + w) * channels + c, total * splat(factor));
       });
-  }
+  });
 }
 
 void reduce_parts(const ReduceParts& op, const Memory& memory) {
@@ -172,8 +167,7 @@ void resample(const Resample& op, const Memory& memory) {
     for (long i = 0; i < in.positions() * channels; i++) x[i] = 0;
   // Backward, windows may overlap: samples are the units of work.
   const long units = op.backward ? out.batch : out.batch * out.frames;
-#pragma omp parallel for schedule(static)
-  for (long unit = 0; unit < units; unit++) {
+  for_each(units, [&](long unit) {
     const long n = op.backward ? unit : unit / out.frames;
     const long first = op.backward ? 0 : unit % out.frames;
     for (long t = first; t < (op.backward ? out.frames : first + 1); t++)
@@ -196,7 +190,7 @@ void resample(const Resample& op, const Memory& memory) {
             if (!op.backward) span.store(at + c, total * factor);
           });
         }
-  }
+  });
 }
 
 }  // namespace mn::MN_ISA

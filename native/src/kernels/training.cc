@@ -1,6 +1,5 @@
 // What surrounds the network: frames coming in, parameters going in and gradients out, the loss, the optimiser.
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,13 +20,12 @@ void input(const Input& op, const Memory& memory) {
   for (int channel = 0; channel < 3; channel++)
     for (int byte = 0; byte < 256; byte++) table[channel][byte] = static_cast<float>(byte) * op.factor[channel] + op.offset[channel];
   float* y = memory.at(op.y);
-#pragma omp parallel for schedule(static)
-  for (long line = 0; line < in.batch * in.frames * height; line++) {
+  for_each(in.batch * in.frames * height, [&](long line) {
     const long frame = line / height, h = line % height - op.border_height;
     float* to = y + line * width * 3;
     const bool inside = h >= 0 && h < in.height;
     memset(to, 0, static_cast<size_t>(inside ? 3 * op.border_width : 3 * width) * sizeof(float));
-    if (!inside) continue;
+    if (!inside) return;
     to += 3 * op.border_width;
     const long from = (frame * in.height + h) * in.width * 3;
     if (source.bytes) {
@@ -38,7 +36,7 @@ void input(const Input& op, const Memory& memory) {
       memcpy(to, static_cast<const float*>(source.data) + from, static_cast<size_t>(3 * in.width) * sizeof(float));
     }
     memset(to + 3 * in.width, 0, static_cast<size_t>(3 * op.border_width) * sizeof(float));
-  }
+  });
 }
 
 void slice(const Slice& op, const Memory& memory) {
@@ -47,8 +45,7 @@ void slice(const Slice& op, const Memory& memory) {
   long in_count = 0, out_count = 0;
   for (long r = 0; r < op.in_runs; r++) in_count += op.in_count[r];
   for (long r = 0; r < op.out_runs; r++) out_count += op.out_count[r];
-#pragma omp parallel for schedule(static)
-  for (long tap = 0; tap < op.taps; tap++) {
+  for_each(op.taps, [&](long tap) {
     float* row = value + tap * in_count * out_count;
     for (long r = 0; r < op.in_runs; r++)
       for (long i = op.in_start[r]; i < op.in_start[r] + op.in_count[r]; i++)
@@ -62,7 +59,7 @@ void slice(const Slice& op, const Memory& memory) {
           }
           row += count;
         }
-  }
+  });
 }
 
 // Logits are averaged over positions first, as in inference.
@@ -103,8 +100,7 @@ void square_sum(const SquareSum& op, const Memory& memory) {
   constexpr long chunk = 4096;
   const long chunks = (op.count + chunk - 1) / chunk;
   double* partial = static_cast<double*>(malloc(static_cast<size_t>(chunks) * sizeof(double)));
-#pragma omp parallel for schedule(static)
-  for (long i = 0; i < chunks; i++) {
+  for_each(chunks, [&](long i) {
     const long end = (i + 1) * chunk < op.count ? (i + 1) * chunk : op.count;
     Vector total{};
     for_vectors(i * chunk, end, [&](long k, auto span) {
@@ -112,7 +108,7 @@ void square_sum(const SquareSum& op, const Memory& memory) {
       total += v * v;
     });
     partial[i] = sum(total);
-  }
+  });
   double all = 0;
   for (long i = 0; i < chunks; i++) all += partial[i];
   free(partial);
@@ -136,8 +132,8 @@ void descend(const Descend& op, const Memory& memory) {
   const Vector factor = splat(limit > 0 && norm > limit ? limit / norm : 1.0f);
   const Vector decay = splat(op.decay ? scalars[3] : 0.0f);
   constexpr long run = 4096;
-#pragma omp parallel for schedule(static)
-  for (long begin = 0; begin < op.count; begin += run)
+  for_each((op.count + run - 1) / run, [&](long part) {
+    const long begin = part * run;
     for_vectors(begin, begin + run < op.count ? begin + run : op.count, [&](long i, auto span) {
       const Vector w = span.load(weight + i);
       const Vector g = span.load(gradient + i) * factor + decay * w;
@@ -146,6 +142,7 @@ void descend(const Descend& op, const Memory& memory) {
       span.store(weight + i, w - rate * (op.nesterov ? g + momentum * v : v));
       span.store(gradient + i, Vector{});
     });
+  });
 }
 
 }  // namespace mn::MN_ISA

@@ -23,7 +23,8 @@ export type External = Float32Array | Uint8Array
 
 /** A list of steps, checked and prepared once, run many times on a worker thread. */
 export interface NativeProgram {
-  run(arena: NativeMemory, threads: number, externals: readonly External[]): Promise<void>
+  /** Setting `cancel[0]` ends the run before its next step: it fails with `cancelled`. */
+  run(arena: NativeMemory, threads: number, externals: readonly External[], cancel: Uint8Array): Promise<void>
   /** Nanoseconds per step, summed over all runs (of a program built with `timed`). */
   timings(): number[]
   dispose(): void
@@ -42,7 +43,6 @@ export interface Addon {
   /** `avx512`, `avx2` or `portable`. */
   readonly instructionSet: string
   readonly onednnVersion: string
-  readonly processors: number
   readonly Memory: new (floats: number) => NativeMemory
   readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
   /** Floats that weights [taps, in, out] take when packed. */

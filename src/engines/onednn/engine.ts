@@ -39,6 +39,12 @@ export interface OnednnEngine extends Engine {
   openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<OnednnTrainer>
 }
 
+/** A signal that ends a run, and the error that the run then fails with. */
+export interface Cancellation {
+  readonly signal: AbortSignal
+  readonly error: () => MnVideoError
+}
+
 /** What plans and trainers share: the add-on, the arena, the queue. */
 export interface Workshop {
   readonly addon: Addon
@@ -48,11 +54,15 @@ export interface Workshop {
   readonly arena: NativeMemory
   /** Frees something after the runs that wait now. */
   retire(resource: { dispose(): void }): void
-  /** Runs a program alone, then `read` before the arena changes. */
+  /**
+   * Runs a program alone, then `read` before the arena changes. A signal ends it before its next step; it then
+   * fails with what `cancelled` gives.
+   */
   run<T>(
     program: BuiltProgram,
     externals: readonly (Float32Array | Uint8Array)[],
     read: (arena: NativeMemory) => T,
+    cancellation?: Cancellation,
   ): Promise<T>
 }
 
@@ -108,13 +118,22 @@ function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): 
     retire(resource) {
       queue = queue.then(() => resource.dispose())
     },
-    run(built, externals, read) {
+    run(built, externals, read, cancellation) {
       const result = queue.then(async () => {
+        const cancel = new Uint8Array(1)
+        const abort = () => {
+          cancel[0] = 1
+        }
+        if (cancellation?.signal.aborted) throw cancellation.error()
+        cancellation?.signal.addEventListener('abort', abort)
         try {
           arena.reserve(built.floats)
-          await built.program.run(arena, threads, externals)
+          await built.program.run(arena, threads, externals, cancel)
         } catch (error) {
+          if (cancel[0] && cancellation) throw cancellation.error()
           throw new MnVideoError('engine', `onednn engine: ${messageOf(error)}`, { cause: error })
+        } finally {
+          cancellation?.signal.removeEventListener('abort', abort)
         }
         return read(arena)
       })

@@ -3,8 +3,9 @@ import { MnVideoError } from '../../errors.ts'
 import type { SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { checkInputs } from '../inputs.ts'
+import { cancelled, checkInputs, checkSignal } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
+import type { NativeMemory } from './addon.ts'
 import { Constants } from './constants.ts'
 import type { Workshop } from './engine.ts'
 import { type InferenceProgram, writeInference } from './inference.ts'
@@ -40,7 +41,8 @@ export class CompiledPlan implements Plan {
     this.#variant(1, [])
   }
 
-  async run(inputs: Inputs, { observe = [] }: RunOptions = {}): Promise<RunResult> {
+  async run(inputs: Inputs, { observe = [], signal }: RunOptions = {}): Promise<RunResult> {
+    checkSignal(this.subNetwork, signal)
     const batch = checkInputs(this.subNetwork, inputs)
     const { network } = this.subNetwork
     const { written, built } = this.#variant(batch, observe)
@@ -48,7 +50,7 @@ export class CompiledPlan implements Plan {
     if (!this.#options.normalisation && externals.some((data) => data instanceof Uint8Array)) {
       throw new MnVideoError('engine', 'byte inputs need the mean and std to normalise them with.')
     }
-    return this.#workshop.run(built, externals, (arena) => {
+    const read = (arena: NativeMemory): RunResult => {
       const observed = new Map<string, Observed>()
       for (const [name, value] of written.outputs) {
         const data = new Float32Array(value.count)
@@ -59,7 +61,13 @@ export class CompiledPlan implements Plan {
       const outputs = observed.get(network.classifier)!.data
       if (!observe.includes(network.classifier)) observed.delete(network.classifier)
       return { ...averagePositions(outputs, batch, network.classes), observed }
-    })
+    }
+    return this.#workshop.run(
+      built,
+      externals,
+      read,
+      signal && { signal, error: () => cancelled(this.subNetwork, signal) },
+    )
   }
 
   /** Time per step of the runs so far at a batch size (engines opened with `timed`). */

@@ -4,7 +4,7 @@ import { inputsOf } from '../../network/graph.ts'
 import type { ResolvedNode, SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { checkInputs, checkMemory, checkObserved, checkStatistics, toFloats } from '../inputs.ts'
+import { checkInputs, checkMemory, checkObserved, checkSignal, checkStatistics, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import * as ops from './ops.ts'
@@ -30,7 +30,8 @@ export function createPlan(
 
   return {
     subNetwork,
-    async run(inputs: Inputs, { observe = [] }: RunOptions = {}): Promise<RunResult> {
+    async run(inputs: Inputs, { observe = [], signal }: RunOptions = {}): Promise<RunResult> {
+      checkSignal(subNetwork, signal)
       const batch = checkInputs(subNetwork, inputs)
       checkObserved(subNetwork, observe)
       checkMemory(subNetwork, batch, memoryLimit)
@@ -43,6 +44,8 @@ export function createPlan(
           const { shape } = subNetwork.nodes.find(({ node }) => node.name === name)!
           observed.set(name, { batch, shape, data: (await tensor.data()) as Float32Array })
         }
+        // Nodes are computed in one synchronous stretch, in which no signal can arrive.
+        checkSignal(subNetwork, signal)
         const outputs = observed.get(classifier)!.data
         if (!observe.includes(classifier)) observed.delete(classifier)
         return { ...averagePositions(outputs, batch, classes), observed }
