@@ -2,7 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
+import { type Backend, COMPOSITES, type Kernels } from './kernels.ts'
 import { createPlan } from './plan.ts'
+import { loadTensorflow } from './tensorflow.ts'
+import { TENSORFLOW_KERNELS } from './tensorflow-kernels.ts'
 import { createTrainer } from './trainer.ts'
 
 /** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
@@ -46,20 +49,8 @@ export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine>
 /** Imports what registers a backend with tfjs; returns the name of the library that did. */
 const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   async tensorflow() {
-    const reasons: string[] = []
-    for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
-      try {
-        await import(name)
-        return name
-      } catch (error) {
-        reasons.push(
-          isMissing(error, name)
-            ? `${name} is not installed`
-            : `${name} does not load: ${messageOf(error).split('\n')[0]}`,
-        )
-      }
-    }
-    throw new Error(reasons.join('; '))
+    const { name, version, gpu } = await loadTensorflow()
+    return `${name}, TensorFlow ${version}, ${gpu ? 'GPU' : 'CPU'}`
   },
   async wasm() {
     await import('@tensorflow/tfjs-backend-wasm')
@@ -81,23 +72,27 @@ const MEMORY_LIMITS: Record<TfjsBackend, number> = {
   cpu: Number.POSITIVE_INFINITY,
 }
 
-const isMissing = (error: unknown, name: string): boolean =>
-  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && messageOf(error).includes(name)
+const KERNELS: Record<TfjsBackend, Kernels> = {
+  tensorflow: TENSORFLOW_KERNELS,
+  wasm: COMPOSITES,
+  cpu: COMPOSITES,
+}
 
 function createEngine(backend: TfjsBackend, library: string, skipped: readonly string[]): TfjsEngine {
   // The current backend is global to tfjs, and another engine may have changed it. A backend that has started
   // becomes the current one before setBackend's first await, so nothing comes between this and what follows.
   const activate = () => void tf.setBackend(backend)
+  const own: Backend = { activate, kernels: KERNELS[backend], memoryLimit: MEMORY_LIMITS[backend] }
   return {
     name: 'tfjs',
     backend,
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
-      return createPlan(subNetwork, weights, options, activate, MEMORY_LIMITS[backend])
+      return createPlan(subNetwork, weights, options, own)
     },
     async openTrainer(network, weights, options) {
-      return createTrainer(network, weights, options, activate)
+      return createTrainer(network, weights, options, own)
     },
   }
 }

@@ -12,23 +12,23 @@ import { checkInputs, toFloats } from '../inputs.ts'
 import { lossOf } from '../loss.ts'
 import { createSgd } from '../sgd.ts'
 import { backwardNode, type Trace } from './backward.ts'
+import type { Backend } from './kernels.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import { channelMoments, type Moments } from './ops.ts'
 
-/** @param activate makes the engine's backend tfjs's current one; called before every synchronous stretch */
 export function createTrainer(
   network: Network,
   weights: ParameterStore,
   options: TrainerOptions,
-  activate: () => void,
+  backend: Backend,
 ): Trainer {
   const sgd = createSgd(network, weights, options)
   return {
     async accumulate(subNetwork, inputs, target, { scale = 1, dropoutSeed } = {}) {
       checkInputs(subNetwork, inputs)
-      activate()
+      backend.activate()
       return tf.tidy(() => {
-        const trace = forward(subNetwork, weights, inputs, options, dropoutSeed)
+        const trace = forward(subNetwork, weights, inputs, backend, options, dropoutSeed)
         const output = trace.read(network.output)
         const logits = output.dataSync() as Float32Array
         const { loss, gradient } = lossOf(logits, network.classes, target)
@@ -45,10 +45,10 @@ export function createTrainer(
     step: async (rates) => sgd.step(rates),
     async statistics(subNetwork, inputs) {
       const batch = checkInputs(subNetwork, inputs)
-      activate()
+      backend.activate()
       let found: BatchNormStatistics = new Map()
       tf.tidy(() => {
-        found = unbiased(subNetwork, forward(subNetwork, weights, inputs, options), batch)
+        found = unbiased(subNetwork, forward(subNetwork, weights, inputs, backend, options), batch)
       })
       return found
     },
@@ -62,6 +62,7 @@ function forward(
   subNetwork: SubNetwork,
   weights: ParameterStore,
   inputs: Inputs,
+  { kernels }: Backend,
   { normalisation }: TrainerOptions,
   dropoutSeed?: number,
 ): Omit<Trace, 'output'> {
@@ -76,6 +77,7 @@ function forward(
   const moments = new Map<string, Moments>()
   const masks = new Map<string, tf.Tensor5D>()
   const environment: Environment = {
+    kernels,
     read: (name) => values.get(name)!,
     parameter: <T extends tf.Tensor>(name: string) => parameters.get(name) as T,
     moments(node, x) {
@@ -100,6 +102,7 @@ function forward(
     values.set(node.name, value)
   }
   return {
+    kernels,
     read: environment.read,
     parameter: environment.parameter,
     moments: (name) => moments.get(name)!,
