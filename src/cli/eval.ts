@@ -1,6 +1,6 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import type { Command } from 'commander'
-import { ENGINES, type EngineName } from '../engines/index.ts'
+import { ENGINES, type EngineName, TFJS_BACKENDS, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
@@ -20,6 +20,7 @@ interface Options extends BudgetOptions {
   readonly topk: number
   readonly labels?: string
   readonly engine?: EngineName
+  readonly backend?: TfjsBackend
   readonly threads?: number
   readonly json?: true
 }
@@ -48,6 +49,10 @@ export function addEval(program: Command): void {
     .option('--topk <count>', 'classes to list', count, 5)
     .option('--labels <file>', "class names, one a line (default: the run's)")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option(
+      '--backend <name>',
+      `of the tfjs engine: one of ${TFJS_BACKENDS.join(', ')} (default: the first that loads)`,
+    )
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .option('--json', 'as JSON')
     .addHelpText(
@@ -65,9 +70,10 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
-  const { engine, labels, threads } = options
+  const { engine, backend, labels, threads } = options
   const model = await loadModel(options.model ?? (await newestRun()), {
     ...(engine && { engine }),
+    ...(backend && { backend }),
     ...(threads !== undefined && { threads }),
     ...(labels !== undefined && { labels }),
   })
@@ -128,6 +134,7 @@ function heading(model: Model, entry: TableEntry): string {
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${model.engine.description}`,
+    ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
     `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
   ].join('\n')
 }

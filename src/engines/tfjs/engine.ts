@@ -2,10 +2,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
-import { type Backend, COMPOSITES, type Kernels } from './kernels.ts'
+import { type Backend, COMPOSITES } from './kernels.ts'
 import { createPlan } from './plan.ts'
 import { loadTensorflow } from './tensorflow.ts'
 import { TENSORFLOW_KERNELS } from './tensorflow-kernels.ts'
+import { openDeviceParameters, openHostParameters } from './trained-parameters.ts'
 import { createTrainer } from './trainer.ts'
 
 /** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
@@ -15,7 +16,6 @@ export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
 export interface TfjsEngine extends Engine {
   readonly name: 'tfjs'
   readonly backend: TfjsBackend
-  /** Why the backends before this one are not used, one line each. */
   readonly skipped: readonly string[]
 }
 
@@ -62,27 +62,32 @@ const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   },
 }
 
-/**
- * Bytes for activations. WebAssembly addresses 4 GiB, and aborts for good when it runs out; the rest is left to
- * weights and to what freed blocks of other sizes leave unusable.
- */
-const MEMORY_LIMITS: Record<TfjsBackend, number> = {
-  tensorflow: Number.POSITIVE_INFINITY,
-  wasm: 2.5 * 2 ** 30,
-  cpu: Number.POSITIVE_INFINITY,
-}
-
-const KERNELS: Record<TfjsBackend, Kernels> = {
-  tensorflow: TENSORFLOW_KERNELS,
-  wasm: COMPOSITES,
-  cpu: COMPOSITES,
+/** How each backend computes. */
+const BACKENDS: Record<TfjsBackend, Omit<Backend, 'activate'>> = {
+  tensorflow: {
+    kernels: TENSORFLOW_KERNELS,
+    openParameters: openDeviceParameters,
+    memoryLimit: Number.POSITIVE_INFINITY,
+  },
+  wasm: {
+    kernels: COMPOSITES,
+    openParameters: openHostParameters,
+    // WebAssembly addresses 4 GiB, and aborts for good when it runs out; the rest is left to weights and to what freed
+    // blocks of other sizes leave unusable.
+    memoryLimit: 2.5 * 2 ** 30,
+  },
+  cpu: {
+    kernels: COMPOSITES,
+    openParameters: openHostParameters,
+    memoryLimit: Number.POSITIVE_INFINITY,
+  },
 }
 
 function createEngine(backend: TfjsBackend, library: string, skipped: readonly string[]): TfjsEngine {
   // The current backend is global to tfjs, and another engine may have changed it. A backend that has started
   // becomes the current one before setBackend's first await, so nothing comes between this and what follows.
   const activate = () => void tf.setBackend(backend)
-  const own: Backend = { activate, kernels: KERNELS[backend], memoryLimit: MEMORY_LIMITS[backend] }
+  const own: Backend = { activate, ...BACKENDS[backend] }
   return {
     name: 'tfjs',
     backend,

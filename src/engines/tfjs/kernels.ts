@@ -3,6 +3,7 @@ import type * as tf from '@tensorflow/tfjs-core'
 import type { NodeOf } from '../../network/graph.ts'
 import { channelwiseConvGradients, convGradients, maxPoolGradient } from './composite-gradients.ts'
 import { channelwiseConv, conv, maxPool } from './ops.ts'
+import type { OpenParameters } from './trained-parameters.ts'
 
 export type Window = Pick<NodeOf<'channelwiseConv'>, 'kernel' | 'stride' | 'padding'>
 
@@ -48,8 +49,10 @@ export const COMPOSITES: Kernels = {
 /** What plans and trainers need to know of the backend that they run on. */
 export interface Backend {
   /** Makes the backend tfjs's current one; called before every synchronous stretch. */
-  activate(): void
+  readonly activate: () => void
   readonly kernels: Kernels
+  /** Where the parameters that a trainer changes are kept. */
+  readonly openParameters: OpenParameters
   /** Bytes that it can hold for activations. */
   readonly memoryLimit: number
 }
