@@ -86,7 +86,8 @@ async function inferenceSides(engines: readonly Engine[], subNetwork: SubNetwork
   for (const engine of engines) {
     const plan = await engine.compile(subNetwork, weights, { statistics })
     const difference = largestDifference(expected, (await plan.run(inputs)).logits)
-    if (!(difference < 1e-3)) throw new Error(`outputs of ${engine.name} differ by ${difference} of the largest`)
+    if (!(difference < 1e-3))
+      throw new Error(`outputs of ${engine.name} differ by ${difference} of the largest`)
     sides.push({ side: engine.name, run: () => plan.run(inputs), dispose: () => plan.dispose() })
   }
   return [...sides, { side: 'onnxruntime', run: () => session.run(feeds), dispose: () => session.release() }]
@@ -114,7 +115,7 @@ async function trainingSides(
 
 /** Mutual steps of a small X3D: the full width and a drawn one, as training does. */
 async function watchMemory(steps: number): Promise<void> {
-  const network = x3d({ classes: 10, frames: 4, size: 64 })
+  const network = x3d({ classes: 10, frames: 4, size: 32, widthFactor: 1, depthFactor: 1 })
   const trainer = await tensorflow.openTrainer(network, initialise(network, 1), SGD)
   const random = createRandom(1)
   for (let step = 0; step <= steps; step++) {

@@ -55,6 +55,7 @@ python3 -m pip --version >/dev/null 2>&1 || fail 'pip is needed: apt-get install
 work=$folder.new
 rm -rf "$work"
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 mkdir -p "$work/wheels"
 
 say "@tensorflow/$package $tfjs from npm"
@@ -63,6 +64,10 @@ echo '{ "private": true }' >"$work/package.json"
 # One copy of these in a process: the ones that the program itself uses, which Node finds further up.
 rm -rf "$work/node_modules/@tensorflow/tfjs-core" "$work/node_modules/@tensorflow/tfjs-backend-cpu"
 root=$work/node_modules/@tensorflow/$package
+
+# The package's own checksum, as npm keeps it.
+sed -n "/\"node_modules.@tensorflow.$package\"/,/integrity/s/.*\"integrity\": \"\(.*\)\".*/\1  $package-$tfjs.tgz/p" \
+  "$work/package-lock.json" >"$work/CHECKSUMS"
 
 # Wheels are made per version of Python; their C library is the same in each.
 download() {
@@ -78,6 +83,8 @@ unzip -q -o "$work"/wheels/tensorflow*.whl 'tensorflow/libtensorflow_cc.so.2' 't
   'tensorflow/include/tensorflow/c/*' 'tensorflow/include/tensorflow/core/platform/ctstring*' \
   'tensorflow/include/tsl/platform/ctstring*' 'tensorflow/include/xla/tsl/c/*' '*/METADATA' -d "$work/wheel" ||
   fail "the wheel of TensorFlow $tensorflow has another layout; use --tensorflow 2.21.0"
+(cd "$work/wheels" && sha256sum ./*.whl) | sed 's|\./||' >>"$work/CHECKSUMS"
+rm "$work"/wheels/tensorflow*.whl
 mv "$work"/wheel/tensorflow/libtensorflow_*.so.2 "$root/deps/lib/"
 
 if [ "$package" = tfjs-node-gpu ]; then
@@ -87,8 +94,10 @@ if [ "$package" = tfjs-node-gpu ]; then
   [ -s "$work/cuda.txt" ] || fail "the wheel of TensorFlow $tensorflow names no CUDA packages"
   say "CUDA from PyPI: $(tr '\n' ' ' <"$work/cuda.txt")"
   download --requirement "$work/cuda.txt"
+  (cd "$work/wheels" && sha256sum ./*.whl) | sed 's|\./||' >>"$work/CHECKSUMS"
   for cuda in "$work"/wheels/nvidia_*.whl; do
-    unzip -q -o "$cuda" 'nvidia/*' -x '*/include/*' '*/__pycache__/*' -d "$root/deps"
+    unzip -q -o "$cuda" 'nvidia/*' -x '*/include/*' -d "$root/deps"
+    rm "$cuda"
   done
 fi
 
@@ -100,10 +109,6 @@ g++ -std=c++17 -O2 -fPIC -shared -DNAPI_VERSION=8 \
   "$root/deps/lib/libtensorflow_cc.so.2" "$root/deps/lib/libtensorflow_framework.so.2" \
   '-Wl,-rpath,$ORIGIN/../../deps/lib'
 
-# The package's own checksum, as npm keeps it.
-sed -n "/\"node_modules.@tensorflow.$package\"/,/integrity/s/.*\"integrity\": \"\(.*\)\".*/\1  $package-$tfjs.tgz/p" \
-  "$work/package-lock.json" >"$work/CHECKSUMS"
-(cd "$work/wheels" && sha256sum ./*.whl) | sed 's|\./||' >>"$work/CHECKSUMS"
 (cd "$root" && sha256sum lib/napi-v8/tfjs_binding.node deps/lib/*) >>"$work/CHECKSUMS"
 rm -rf "$work/wheels" "$work/wheel" "$work/cuda.txt"
 

@@ -50,7 +50,8 @@ export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine>
 const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   async tensorflow() {
     const { name, version, gpu } = await loadTensorflow()
-    return `${name}, TensorFlow ${version}, ${gpu ? 'GPU' : 'CPU'}`
+    const device = gpu ? 'GPU' : name.endsWith('-gpu') ? 'CPU: it finds no GPU' : 'CPU'
+    return `${name}, TensorFlow ${version}, ${device}`
   },
   async wasm() {
     await import('@tensorflow/tfjs-backend-wasm')

@@ -79,11 +79,15 @@ function placesOf(name: string): string[] {
   return [...new Set(found)]
 }
 
+/** What tfjs-node 4.22 calls of Node's util: deprecated, and the first gone from Node 23. */
+const LEGACY = {
+  isNullOrUndefined: (value: unknown) => value === null || value === undefined,
+  isArray: Array.isArray,
+}
+
 /** Settings that libtensorflow reads when it loads, and what tfjs-node expects of Node. */
 function prepareProcess(): void {
-  // Removed from Node 23, and used by tfjs-node 4.22.
-  const legacy: { isNullOrUndefined?: (value: unknown) => boolean } = util
-  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined
+  Object.assign(util, LEGACY)
   // Which CPU features and which GPU it found, on standard error at every start.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
   // TensorFlow's own kernels for gradients of 3-D convolutions can be 500 times slower than oneDNN's, which it uses by
@@ -95,8 +99,7 @@ function prepareProcess(): void {
 
 /** A convolution needs what a bare load does not: cuDNN, and the kernels of the binding's own operations. */
 const PROBE = `
-  const util = require('node:util')
-  util.isNullOrUndefined ??= (value) => value === null || value === undefined
+  require('node:util').isNullOrUndefined = (value) => value === null || value === undefined
   const tf = require(process.argv[1])
   const sum = tf.sum(tf.conv2d(tf.ones([1, 4, 4, 2]), tf.ones([3, 3, 2, 2]), 1, 'valid')).dataSync()[0]
   if (sum !== 144) throw new Error('it computes a convolution of ones as ' + sum + ' in place of 144')
