@@ -115,7 +115,10 @@ async function trainingSides(
 
 /** Mutual steps of a small X3D: the full width and a drawn one, as training does. */
 async function watchMemory(steps: number): Promise<void> {
-  const network = x3d({ classes: 10, frames: 4, size: 32, widthFactor: 1, depthFactor: 1 })
+  const network = x3d({
+    ...{ classes: 10, frames: 4, size: 32 },
+    ...{ widthFactor: 1, depthFactor: 0.4, headFeatures: 64 },
+  })
   const trainer = await tensorflow.openTrainer(network, initialise(network, 1), SGD)
   const random = createRandom(1)
   for (let step = 0; step <= steps; step++) {
