@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'network'
   /** An image or video cannot be read. */
   | 'media'
+  /** A data set or a list of it cannot be read, or too many of its files cannot. */
+  | 'data'
   /** A weights file is damaged or does not fit the network. */
   | 'weights'
   /** A run folder lacks what is needed. */
@@ -19,6 +21,8 @@ export type ErrorCode =
   | 'budget'
   /** An engine or one of its backends cannot be used. */
   | 'engine'
+  /** Training cannot go on: losses that are no numbers, too little memory. */
+  | 'training'
   /** A program that is needed (FFmpeg) is missing. */
   | 'missing'
   /** The command line is wrong. */

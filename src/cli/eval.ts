@@ -1,14 +1,15 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import type { Command } from 'commander'
-import { ENGINES, type EngineName, TFJS_BACKENDS, type TfjsBackend } from '../engines/index.ts'
+import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
-import { formatMacs, type TableEntry } from '../evaluation/query-table.ts'
-import { newestRun } from '../evaluation/run-folder.ts'
+import type { Budget } from '../evaluation/options.ts'
+import { betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation/query-table.ts'
+import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
 import { parseViews } from '../video/sampling.ts'
-import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import { BACKEND_OPTION, type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable } from './table.ts'
 
@@ -49,10 +50,7 @@ export function addEval(program: Command): void {
     .option('--topk <count>', 'classes to list', count, 5)
     .option('--labels <file>', "class names, one a line (default: the run's)")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
-    .option(
-      '--backend <name>',
-      `of the tfjs engine: one of ${TFJS_BACKENDS.join(', ')} (default: the first that loads)`,
-    )
+    .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .option('--json', 'as JSON')
     .addHelpText(
@@ -80,7 +78,7 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   try {
     const files = filesFor(model, options)
     const chosen = model.choose(budget)
-    if (!options.json) console.log(heading(model, chosen))
+    if (!options.json) console.log(heading(model, chosen, budget))
     const results: object[] = []
     for (const file of files) {
       try {
@@ -129,18 +127,33 @@ function progress(file: string): ((done: number, total: number) => void) | undef
   }
 }
 
-function heading(model: Model, entry: TableEntry): string {
+function heading(model: Model, entry: TableEntry, budget: Budget): string {
   const unit = model.network.media === 'video' ? 'clip' : 'image'
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${model.engine.description}`,
     ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
     `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
+    ...betterNote(model, budget),
   ].join('\n')
 }
 
-const accuracy = ({ top1 }: TableEntry): string =>
-  top1 === undefined ? '' : `, ${(100 * top1).toFixed(2)} % top-1 on validation`
+const accuracy = ({ top1, source }: TableEntry): string =>
+  top1 === undefined
+    ? ''
+    : `, ${(100 * top1).toFixed(2)} % top-1 ${source === 'published' ? 'published' : 'on validation'}`
+
+/** Which configuration under the budget is known to be good, but waits for its batch-norm statistics. */
+function betterNote(model: Model, budget: Budget): string[] {
+  if (!('gflops' in budget || 'mflops' in budget)) return []
+  const better = betterOnceCalibrated(model.table, budget)
+  if (!better) return []
+  const { width, frames, size, macs } = better
+  const shape = `width ${width}${model.network.media === 'video' ? `, frames ${frames}` : ''}, size ${size}`
+  return [
+    `note    ${shape}: ${formatMacs(macs)}${accuracy(better)}, once it is calibrated: ${calibrateCommand(model, better)}`,
+  ]
+}
 
 function describe(model: Model, result: Classification, topk: number): string {
   const { decodeSeconds, computeSeconds, views } = result
@@ -162,7 +175,7 @@ function describe(model: Model, result: Classification, topk: number): string {
 
 /** What a script reads: FLOPs in G, seconds, probabilities. */
 function asJson(model: Model, result: Classification, topk: number): object {
-  const { width, frames, size, macs, params, top1 } = result.configuration
+  const { width, frames, size, macs, params, top1, source } = result.configuration
   return {
     file: result.file,
     model: model.folder,
@@ -175,7 +188,7 @@ function asJson(model: Model, result: Classification, topk: number): object {
       size,
       gflops_per_clip: macs / 1e9,
       params,
-      ...(top1 !== undefined && { top1 }),
+      ...(top1 !== undefined && { top1, top1_source: source ?? 'measured' }),
     },
     views: result.views,
     gflops_per_video: result.macs / 1e9,

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../config/index.ts'
 import { type ImportedRun, importRun } from '../evaluation/import-run.ts'
-import { formatMacs } from '../evaluation/query-table.ts'
+import { formatMacs, isReady } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 
 interface Options {
@@ -85,6 +85,16 @@ function next({ network, table, imported }: ImportedRun, out: string): string {
   if (!imported.complete) {
     return `${network.name}, partly fresh weights: a start for training, its scores mean nothing yet.`
   }
-  const costs = table.entries.map((entry) => `width ${entry.width} at ${formatMacs(entry.macs)}`).join(', ')
-  return `${network.name}, ready at ${costs}. Other widths, frames and sizes need calibration: they have no batch-norm statistics.\nNext: mn-video eval ${input} --model ${out}`
+  const ready = table.entries.filter((entry) => isReady(table, entry))
+  const costs = ready.map((entry) => `width ${entry.width} at ${formatMacs(entry.macs)}`).join(', ')
+  const waiting = table.entries.length - ready.length
+  return [
+    `${network.name}, ready at ${costs}. Other widths, frames and sizes need calibration: they have no batch-norm statistics.`,
+    ...(table.entries.some(({ source }) => source === 'published')
+      ? [
+          `Accuracies in its query table are those published for MutualNet's weights, not measured on these; ${waiting} of its configurations wait for calibration (mn-video test ${out}).`,
+        ]
+      : []),
+    `Next: mn-video eval ${input} --model ${out}`,
+  ].join('\n')
 }

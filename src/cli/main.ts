@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { reasonOf } from '../errors.ts'
+import { addCurve } from './curve.ts'
 import { addDoctor } from './doctor.ts'
 import { addEval } from './eval.ts'
 import { addExport } from './export.ts'
@@ -10,6 +11,8 @@ import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
+import { addTest } from './test.ts'
+import { addTrain } from './train.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -25,10 +28,13 @@ const program = new Command('mn-video')
     'after',
     '\nStart with:\n  mn-video init x3d --out runs/x3d\n  mn-video eval --clip video.mp4 --gflops 2',
   )
+addTrain(program)
+addTest(program)
 addEval(program)
 addInit(program)
 addImport(program)
 addExport(program)
+addCurve(program)
 addProfile(program)
 addDoctor(program)
 for (const command of [program, ...program.commands]) command.exitOverride()

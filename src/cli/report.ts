@@ -2,8 +2,11 @@
 import { CommanderError } from 'commander'
 import { MnVideoError, messageOf } from '../errors.ts'
 
-/** Done, failed, or used wrongly: an unknown option, or a value that can never be. */
-export const EXIT = { done: 0, failed: 1, wrongUsage: 2 } as const
+/**
+ * Done, failed, or used wrongly (an unknown option, or a value that can never be); interrupted and terminated are
+ * what a shell calls a process that SIGINT or SIGTERM ended.
+ */
+export const EXIT = { done: 0, failed: 1, wrongUsage: 2, interrupted: 130, terminated: 143 } as const
 
 /** Prints what went wrong; with `debug` also where. */
 export function report(error: unknown, debug: boolean): void {

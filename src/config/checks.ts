@@ -53,6 +53,10 @@ export function conflicts(config: Config): Conflict[] {
     !video && dataset === 'kinetics400',
     `kinetics400 has videos; ${model} needs images (imagenet1k, cifar10, cifar100 or folder).`,
   )
+  for (const key of ['train_list', 'val_list'] as const) {
+    const isBinary = dataset.startsWith('cifar')
+    refuse(key, isBinary && config[key] !== '', `is for files; ${dataset} has none. Give dataset: folder.`)
+  }
   const cifarClasses = dataset === 'cifar10' ? 10 : dataset === 'cifar100' ? 100 : 0
   refuse(
     'num_classes',

@@ -20,13 +20,13 @@ import { differences, entryOf, keyNames, resolveConfig } from './resolve.ts'
 import type { Config, KeyName } from './schema.ts'
 
 /**
- * The configuration that a YAML text describes; `name` is the file's name in messages, and `labels` is
- * taken relative to its folder.
+ * The configuration that a YAML text describes; `name` is the file's name in messages, and `labels` and the
+ * lists are taken relative to its folder.
  */
 export function parseConfig(text: string, name: string): Config {
   const at = (line: number) => (line === 0 ? name : `${name}:${line}`)
   const { given, lineOf } = readYaml(text, at)
-  locateLabels(given, dirname(name))
+  locateFiles(given, dirname(name))
   return resolveConfig(given, (key, entry) => {
     const line = lineOf(key, entry)
     return { at: at(line), line }
@@ -54,7 +54,7 @@ export function applyOverrides(config: Config, overrides: readonly string[]): Co
     origin.set(key, at)
     given.set(key, overrideValue(key, override.slice(equals + 1).trim(), at))
   }
-  locateLabels(given, '.')
+  locateFiles(given, '.')
   const all = [...origin.values()].join(' ')
   return resolveConfig(new Map([...differences(config), ...given]), (key) => ({
     at: origin.get(key) ?? all,
@@ -69,11 +69,21 @@ function overrideValue(key: string, value: string, at: string): unknown {
   return readYaml(`value: ${value}`, () => at).given.get('value')
 }
 
-/** An absolute path, so that the resolved configuration can be kept in another folder; packaged lists by name. */
-function locateLabels(given: Map<string, unknown>, folder: string): void {
-  const labels = given.get('labels')
-  if (typeof labels !== 'string' || labels === '' || isPackagedLabels(labels)) return
-  given.set('labels', resolve(folder, labels))
+/** The keys that name files beside the configuration. */
+const located: readonly KeyName[] = ['labels', 'train_list', 'val_list', 'list_root']
+
+/**
+ * Absolute paths, so that the resolved configuration can be kept in another folder; packaged labels by name.
+ * The data set's folder is taken from the working directory, as MutualNet does.
+ */
+function locateFiles(given: Map<string, unknown>, folder: string): void {
+  const locate = (key: KeyName, from: string) => {
+    const path = given.get(key)
+    if (typeof path !== 'string' || path === '' || (key === 'labels' && isPackagedLabels(path))) return
+    given.set(key, resolve(from, path))
+  }
+  for (const key of located) locate(key, folder)
+  locate('dataset_dir', '.')
 }
 
 /** The top-level mapping of a YAML text, and the line of each key or of an entry of its list (0: not there). */

@@ -119,6 +119,8 @@ export interface Trainer {
   }): Promise<{ readonly gradientNorm: number }>
   /** Velocities of the optimiser by parameter name, at full size, to be saved with the weights and restored. */
   velocities(): ReadonlyMap<string, Float32Array>
+  /** The most memory that one `accumulate` takes beside the weights, in bytes. */
+  bytesFor(subNetwork: SubNetwork, batch: number): number
   /** Mean and unbiased variance of the batch at every batch norm, for calibration. */
   statistics(subNetwork: SubNetwork, inputs: Inputs): Promise<BatchNormStatistics>
   dispose(): void

@@ -1,11 +1,13 @@
 /** A run made of somebody else's weights: which configurations it can run at once, and which need calibration. */
 import { type Imported, type ImportOptions, importWeights } from '../checkpoints/import/import-weights.ts'
+import { mutualNet } from '../checkpoints/names/mutualnet.ts'
 import { readWeightsFile, type WeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config } from '../config/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
+import { publishedTable } from './published-table.ts'
 import { type QueryTable, type TableEntry, untrainedTable } from './query-table.ts'
 import { type NewRun, statisticsFile } from './run-folder.ts'
 
@@ -32,15 +34,22 @@ export async function importRun(
     widths: config.width_mult_list,
     seed: config.random_seed,
   })
-  return { config, network, file, imported, weights: imported.weights, ...tableOf(network, config, imported) }
+  return {
+    config,
+    network,
+    file,
+    imported,
+    weights: imported.weights,
+    ...(await tableOf(network, config, imported)),
+  }
 }
 
 /**
  * Statistics are those of full frames and size at the widths that the file has them for. Where everything is
- * the file's, these configurations are the table; where something is fresh, the run is untrained and has all
- * configurations by cost.
+ * the file's, these configurations are the table, and beside them those that MutualNet published accuracies of;
+ * where something is fresh, the run is untrained and has all configurations by cost.
  */
-function tableOf(network: Network, config: Config, { statistics, complete }: Imported) {
+async function tableOf(network: Network, config: Config, { statistics, complete, report }: Imported) {
   const files = new Map<string, BatchNormStatistics>()
   const entries = statistics.map(({ width, statistics: values }): TableEntry => {
     const configuration = { ...fullConfiguration(network), width }
@@ -49,11 +58,30 @@ function tableOf(network: Network, config: Config, { statistics, complete }: Imp
     files.set(file, values)
     return { ...configuration, macs, params, statistics: file }
   })
-  entries.sort((a, b) => a.macs - b.macs)
+  // Statistics of several widths are what tells MutualNet's weights from a static network of the same layers.
+  const mutual = complete && report.scheme === mutualNet.title && statistics.length > 1
+  const published = mutual ? await publishedTable(network, config) : []
   const table: QueryTable = complete
-    ? { format: 'mn-video query table 1', network: network.name, trained: true, entries }
+    ? {
+        format: 'mn-video query table 1',
+        network: network.name,
+        trained: true,
+        entries: byCost(merged(entries, published)),
+      }
     : withEntries(untrainedOf(network, config), entries)
   return { table, statistics: files }
+}
+
+const byCost = (entries: readonly TableEntry[]): TableEntry[] => [...entries].sort((a, b) => a.macs - b.macs)
+
+/** What is known of each configuration from either. */
+function merged(own: readonly TableEntry[], published: readonly TableEntry[]): TableEntry[] {
+  const byKey = new Map(own.map((entry) => [configurationKey(entry), entry]))
+  for (const entry of published) {
+    const key = configurationKey(entry)
+    byKey.set(key, { ...entry, ...byKey.get(key) })
+  }
+  return [...byKey.values()]
 }
 
 const untrainedOf = (network: Network, config: Config): QueryTable =>

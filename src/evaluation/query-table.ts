@@ -2,6 +2,7 @@
  * The query table: which configurations of a network may run, what each costs and how accurate it is; and the
  * choice of one under a budget. Statistics of batch norm are files beside the table.
  */
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
@@ -17,6 +18,10 @@ const entrySchema = z.strictObject({
   /** Share of validation samples right at the first guess, 0 to 1; absent while untrained. */
   top1: z.number().min(0).max(1).optional(),
   top5: z.number().min(0).max(1).optional(),
+  /** Milliseconds that one clip or image took where the table was made, decoding not counted. */
+  latencyMs: z.number().positive().optional(),
+  /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
+  source: z.literal('published').optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()
@@ -29,6 +34,10 @@ const tableSchema = z.strictObject({
   network: z.string(),
   /** False for fresh weights: then entries differ in cost alone. */
   trained: z.boolean(),
+  /** What identifies the weights that the accuracies were measured with. */
+  weights: z.string().optional(),
+  /** `digestOf` the rest, so that a table edited by hand is found out. */
+  digest: z.string().optional(),
   /** From the cheapest to the dearest. */
   entries: z.array(entrySchema).min(1, 'has no configuration').max(100_000, 'has too many configurations'),
 })
@@ -65,22 +74,18 @@ export function configurationsOf(lists: {
 }
 
 /**
- * The best configuration under a budget: the most accurate one or, while accuracies are unknown, the dearest.
+ * The best configuration under a budget: the most accurate one or, while accuracies are unknown, the dearest. Of a
+ * trained network only those that can run count, which are those with batch-norm statistics of their own; where
+ * none under the budget can, the best of the others is given, and running it says how to calibrate it.
  *
  * @param asked what one clip or image may cost, in 1e9 or 1e6 multiply-adds
  * @throws MnVideoError `budget` when even the cheapest costs more, naming it
  */
 export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
-  const [unit, value] =
-    'gflops' in asked ? (['gflops', asked.gflops] as const) : (['mflops', asked.mflops] as const)
-  // A budget computed from a cost buys it, whatever the division lost.
-  const macs = value * UNITS[unit] * (1 + 1e-12)
-  const affordable = table.entries.filter((entry) => entry.macs <= macs)
-  const best = affordable.reduce<TableEntry | undefined>(
-    (best, entry) => (best === undefined || isBetter(entry, best) ? entry : best),
-    undefined,
-  )
-  if (best) return best
+  const best = bestOf(affordable(table, asked).filter((entry) => isReady(table, entry)))
+  const chosen = best ?? bestOf(affordable(table, asked))
+  if (chosen) return chosen
+  const [unit, value] = unitOf(asked)
   const cheapest = table.entries.reduce((a, b) => (b.macs < a.macs ? b : a))
   const enough = Math.ceil((cheapest.macs / UNITS[unit]) * 1000) / 1000
   throw new MnVideoError(
@@ -90,14 +95,45 @@ export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
   )
 }
 
+/** What would be chosen under a budget by its accuracy, were it not for want of statistics of its own. */
+export function betterOnceCalibrated(table: QueryTable, asked: CostBudget): TableEntry | undefined {
+  const chosen = chooseUnder(table, asked)
+  const best = bestOf(affordable(table, asked))
+  return best && best !== chosen && best.top1 !== undefined ? best : undefined
+}
+
+/** Whether an entry can run: with statistics of its own, or while the network is untrained and needs none. */
+export const isReady = (table: QueryTable, { statistics }: TableEntry): boolean =>
+  !table.trained || statistics !== undefined
+
+function affordable(table: QueryTable, asked: CostBudget): TableEntry[] {
+  const [unit, value] = unitOf(asked)
+  // A budget computed from a cost buys it, whatever the division lost.
+  const macs = value * UNITS[unit] * (1 + 1e-12)
+  return table.entries.filter((entry) => entry.macs <= macs)
+}
+
+const bestOf = (entries: readonly TableEntry[]): TableEntry | undefined =>
+  entries.reduce<TableEntry | undefined>(
+    (best, entry) => (best === undefined || isBetter(entry, best) ? entry : best),
+    undefined,
+  )
+
+const unitOf = (asked: CostBudget) =>
+  'gflops' in asked ? (['gflops', asked.gflops] as const) : (['mflops', asked.mflops] as const)
+
 /** The most that one clip or image may cost, in the literature's units. */
 export type CostBudget = { readonly gflops: number } | { readonly mflops: number }
 
 const UNITS = { gflops: 1e9, mflops: 1e6 } as const
 
-/** Higher accuracy; at equal (or unknown) accuracy the dearer one while untrained, the cheaper one after. */
+/**
+ * Higher accuracy, then lower cost. A known accuracy comes before an unknown one; of unknown ones the dearer comes
+ * first, for want of anything better to go by.
+ */
 function isBetter(a: TableEntry, b: TableEntry): boolean {
-  if (a.top1 === undefined || b.top1 === undefined) return a.macs > b.macs
+  if (a.top1 === undefined) return b.top1 === undefined && a.macs > b.macs
+  if (b.top1 === undefined) return true
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.macs < b.macs)
 }
 
@@ -112,9 +148,22 @@ export function parseQueryTable(text: string, name: string): QueryTable {
     throw fail('is not JSON')
   }
   const parsed = tableSchema.safeParse(json)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    const { digest, ...table } = parsed.data
+    if (digest === digestOf(table)) return table
+    throw new MnVideoError(
+      'run',
+      `${name}: its numbers are not those that were measured: the file has been edited. Take the original, or test the run again: mn-video test RUN`,
+    )
+  }
   const { path, message } = parsed.error.issues[0]!
   throw fail(`${path.join('.') || 'the whole'}: ${message}`)
+}
+
+/** A hash of what a table says, in whatever order its keys are. */
+export function digestOf(table: QueryTable): string {
+  const { digest: _, ...rest } = tableSchema.parse(table)
+  return createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16)
 }
 
 /** `4.73 GFLOPs`, `569 MFLOPs`: three significant digits, in the literature's unit. */

@@ -2,32 +2,27 @@
  * The folder of a run: the resolved configuration, the weights, the query table and the batch-norm statistics
  * of its configurations. What the files of a run are called is known here and nowhere else.
  */
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAtomically } from '../checkpoints/atomic.ts'
-import {
-  readSafetensors,
-  type SafetensorsTensor,
-  toFloat32,
-  writeSafetensors,
-} from '../checkpoints/safetensors.ts'
-import { type Config, formatConfig, parseConfig } from '../config/index.ts'
-import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
+import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
+import { MnVideoError, reasonOf } from '../errors.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
-import {
-  type BatchNormStatistics,
-  initialStatistics,
-  ParameterStore,
-  parametersOf,
-} from '../network/store.ts'
-import { parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
+import { type BatchNormStatistics, initialStatistics, type ParameterStore } from '../network/store.ts'
+import { digestOf, parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
+import { readStatisticsFile, readWeights, writeStatistics, writeWeights } from './run-tensors.ts'
 
 const CONFIG = 'config.yml'
 const WEIGHTS = 'model.safetensors'
 const TABLE = 'query-table.json'
 const STATISTICS = 'bn'
+const PREDICTIONS = 'predictions'
+/** What was evaluated, a line each (`sweep-results.ts`). */
+export const SWEEP = 'sweep.jsonl'
+/** What happened in training, a line each (`run-log.ts`). */
+export const LOG = 'log.jsonl'
 
 /** No table or configuration is longer; a file that is was put there by mistake. */
 const MAX_TEXT_BYTES = 64 * 2 ** 20
@@ -51,6 +46,10 @@ export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
 export const statisticsFile = (configuration: Configuration): string =>
   `${STATISTICS}/${configurationKey(configuration)}.safetensors`
 
+/** The file of what a configuration answered (`predictions.ts`), relative to the run. */
+export const predictionsFile = (configuration: Configuration): string =>
+  `${PREDICTIONS}/${configurationKey(configuration)}.jsonl`
+
 /**
  * Writes a new run. The query table goes last, so that a folder with a table is whole.
  *
@@ -58,8 +57,19 @@ export const statisticsFile = (configuration: Configuration): string =>
  */
 export async function writeRun(
   folder: string,
-  { config, weights, table, statistics }: NewRun,
+  { config, weights, table, statistics = new Map() }: NewRun,
 ): Promise<void> {
+  await createRun(folder, config)
+  const id = await saveWeights(folder, buildNetwork(config), weights)
+  await writeTable(folder, { ...table, weights: id }, statistics)
+}
+
+/**
+ * Makes the folder of a run, with its configuration.
+ *
+ * @throws MnVideoError `run` when the folder exists and is not empty
+ */
+export async function createRun(folder: string, config: Config): Promise<void> {
   if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
   const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -68,14 +78,45 @@ export async function writeRun(
   if (existing.length > 0) {
     throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
   }
-  try {
+  await writing(folder, async () => {
     await mkdir(folder, { recursive: true })
     await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
-    await writeWeights(join(folder, WEIGHTS), buildNetwork(config), weights)
-    if (statistics) await mkdir(join(folder, STATISTICS), { recursive: true })
-    for (const [file, values] of statistics ?? []) await writeStatistics(join(folder, file), values)
+  })
+}
+
+/** The configuration of a run. */
+export async function readRunConfig(folder: string): Promise<Config> {
+  return parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
+}
+
+/**
+ * Writes the weights of a run, in place of those that were there.
+ *
+ * @returns what identifies them
+ */
+export const saveWeights = (folder: string, network: Network, weights: ParameterStore): Promise<string> =>
+  writing(folder, () => writeWeights(join(folder, WEIGHTS), network, weights))
+
+/** Writes the query table of a run after the statistics that it names, in place of those that were there. */
+export async function writeTable(
+  folder: string,
+  table: QueryTable,
+  statistics: NonNullable<NewRun['statistics']>,
+): Promise<void> {
+  await writing(folder, async () => {
+    if (statistics.size > 0) await mkdir(join(folder, STATISTICS), { recursive: true })
+    for (const [file, values] of statistics) {
+      await writeStatistics(join(folder, file), values, table.weights)
+    }
     await writeAtomically(join(folder, TABLE), [Buffer.from(formatTable(table))])
+  })
+}
+
+async function writing<T>(folder: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task()
   } catch (error) {
+    if (error instanceof MnVideoError) throw error
     throw new MnVideoError('run', `${folder}: cannot be written: ${reasonOf(error)}.`, { cause: error })
   }
 }
@@ -86,13 +127,89 @@ export async function writeRun(
  * @throws MnVideoError `run`, `config` or `weights`, naming the file that is missing or damaged
  */
 export async function readRun(folder: string): Promise<Run> {
-  const config = parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
-  const network = buildNetwork(config)
-  const tableFile = join(folder, TABLE)
-  const table = parseQueryTable(await readText(folder, TABLE), tableFile)
-  checkTable(table, network, tableFile)
-  return { folder, config, network, weights: await readWeights(join(folder, WEIGHTS), network), table }
+  const { config, network } = await readRunHead(folder)
+  const table = await readTable(folder, network)
+  const { weights, id } = await readWeights(join(folder, WEIGHTS), network)
+  if (table.weights !== undefined && table.weights !== id) {
+    throw new MnVideoError(
+      'run',
+      `${join(folder, TABLE)}: was measured with other weights than ${WEIGHTS} has. Copy both from one run, or test this one again: mn-video test ${folder}`,
+    )
+  }
+  return { folder, config, network, weights, table }
 }
+
+/** A run that has weights, whether or not it has a query table. */
+export interface WeightedRun extends Omit<Run, 'table'> {
+  /** What identifies the weights. */
+  readonly weightsId: string
+}
+
+/**
+ * Reads a run to be tested.
+ *
+ * @param set changes to its configuration, as `key=value`
+ */
+export async function readWeightedRun(folder: string, set: readonly string[] = []): Promise<WeightedRun> {
+  const config = applyOverrides(await readRunConfig(folder), set)
+  const network = buildNetwork(config)
+  const { weights, id } = await readWeights(join(folder, WEIGHTS), network)
+  return { folder, config, network, weights, weightsId: id }
+}
+
+/** Keeps the statistics of a configuration, calibrated with the weights of that identity. */
+export const saveStatistics = (
+  folder: string,
+  configuration: Configuration,
+  statistics: BatchNormStatistics,
+  weightsId: string,
+): Promise<void> =>
+  writing(folder, async () => {
+    await mkdir(join(folder, STATISTICS), { recursive: true })
+    await writeStatistics(join(folder, statisticsFile(configuration)), statistics, weightsId)
+  })
+
+/** The statistics that were kept of a configuration; undefined where there are none of these weights. */
+export async function findStatistics(
+  { folder, network, weightsId }: WeightedRun,
+  configuration: Configuration,
+): Promise<BatchNormStatistics | undefined> {
+  const file = join(folder, statisticsFile(configuration))
+  if (!(await isThere(file))) return undefined
+  const { statistics, weights } = await readStatisticsFile(file, resolve(network, configuration))
+  return weights === weightsId ? statistics : undefined
+}
+
+/** Removes statistics that no entry of a table names. */
+export async function pruneStatistics(folder: string, { entries }: QueryTable): Promise<void> {
+  const named = new Set(entries.map(({ statistics }) => statistics))
+  const files = await readdir(join(folder, STATISTICS)).catch(() => [])
+  const unused = files.map((file) => `${STATISTICS}/${file}`).filter((file) => !named.has(file))
+  await Promise.all(unused.map((file) => rm(join(folder, file), { force: true })))
+}
+
+/** What a run is of, without its weights. */
+export async function readRunHead(folder: string): Promise<Pick<Run, 'folder' | 'config' | 'network'>> {
+  const config = await readRunConfig(folder)
+  return { folder, config, network: buildNetwork(config) }
+}
+
+/** A run's query table, its costs checked against the network; undefined where it has none yet. */
+export const findTable = async (folder: string, network: Network): Promise<QueryTable | undefined> =>
+  (await isThere(join(folder, TABLE))) ? readTable(folder, network) : undefined
+
+async function readTable(folder: string, network: Network): Promise<QueryTable> {
+  const file = join(folder, TABLE)
+  const table = parseQueryTable(await readText(folder, TABLE), file)
+  checkTable(table, network, file)
+  return table
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 /** A table is believed in its accuracies; what a configuration costs is counted again. */
 function checkTable(table: QueryTable, network: Network, file: string): void {
@@ -127,25 +244,26 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
     throw new MnVideoError(
       'run',
       `${run.folder}: width ${entry.width}, frames ${entry.frames}, size ${entry.size} has no batch-norm statistics of its own, and without them it only guesses.\n` +
-        'Choose a configuration of the query table that has some.',
+        `Calibrate it on its training data: ${calibrateCommand(run, entry)}\n` +
+        'Or choose a configuration of the query table that has some.',
     )
   }
   const file = join(run.folder, entry.statistics)
-  const { tensors } = await readSafetensors(file)
-  return new Map(
-    [...initialStatistics(subNetwork)].map(([name, { mean }]) => {
-      const read = (suffix: string) => {
-        const tensor = tensors.get(`${name}.${suffix}`)
-        if (tensor?.data.length === mean.length) return finite(toFloat32(tensor, file), name, file)
-        throw new MnVideoError(
-          'weights',
-          `${file}: "${name}.${suffix}" must have ${mean.length} values. Calibrate the run again.`,
-        )
-      }
-      return [name, { mean: read('running_mean'), variance: read('running_var') }]
-    }),
+  const { statistics, weights } = await readStatisticsFile(file, subNetwork)
+  if (weights === undefined || run.table.weights === undefined || weights === run.table.weights)
+    return statistics
+  throw new MnVideoError(
+    'run',
+    `${file}: belongs to other weights. Test the run again: mn-video test ${run.folder}`,
   )
 }
+
+/** What measures a configuration of a run, and estimates its batch-norm statistics first. */
+export const calibrateCommand = (
+  { folder, network }: Pick<Run, 'folder' | 'network'>,
+  { width, frames, size }: Configuration,
+): string =>
+  `mn-video test ${folder} --widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
 
 /** The newest run in a folder of runs: the one whose query table was written last. */
 export async function newestRun(runs = 'runs'): Promise<string> {
@@ -176,58 +294,15 @@ async function readText(folder: string, name: string): Promise<string> {
     throw new MnVideoError(
       'run',
       missing
-        ? `${folder}: is not a run (no ${name}). Give a folder that \`mn-video init\` made.`
+        ? `${folder}: is not a run (no ${name}). Give a folder that \`mn-video train\`, \`init\` or \`import\` made.`
         : `${file}: cannot be read: ${reasonOf(error)}.`,
     )
   }
 }
 
-async function writeWeights(path: string, network: Network, weights: ParameterStore): Promise<void> {
-  const tensors = new Map<string, SafetensorsTensor>(
-    parametersOf(network).map(({ name, shape }) => [
-      name,
-      { dtype: 'F32', shape, data: weights.values.get(name)! },
-    ]),
-  )
-  await writeSafetensors(path, tensors, {
-    format: 'mn-video',
-    network: network.name,
-    layout: 'channels last',
-  })
-}
-
-async function readWeights(path: string, network: Network): Promise<ParameterStore> {
-  const { tensors } = await readSafetensors(path)
-  const values = new Map(
-    [...tensors].map(([name, tensor]) => [name, finite(toFloat32(tensor, path), name, path)]),
-  )
-  try {
-    return new ParameterStore(network, values)
-  } catch (error) {
-    throw new MnVideoError('weights', `${path}: ${messageOf(error)}`)
-  }
-}
-
-/** A network with one value that is no number answers nonsense, so none is taken. */
-function finite(values: Float32Array, name: string, path: string): Float32Array {
-  if (values.every(Number.isFinite)) return values
-  throw new MnVideoError(
-    'weights',
-    `${path}: "${name}" has values that are not numbers. The file is damaged; copy or create it again.`,
-  )
-}
-
-async function writeStatistics(path: string, statistics: BatchNormStatistics): Promise<void> {
-  const vector = (data: Float32Array): SafetensorsTensor => ({ dtype: 'F32', shape: [data.length], data })
-  const tensors = [...statistics].flatMap(([name, { mean, variance }]) => [
-    [`${name}.running_mean`, vector(mean)] as const,
-    [`${name}.running_var`, vector(variance)] as const,
-  ])
-  await writeSafetensors(path, new Map(tensors), { format: 'mn-video batch-norm statistics' })
-}
-
 /** JSON with one entry a line: readable, and small in diffs. */
-function formatTable({ entries, ...head }: QueryTable): string {
+function formatTable(table: QueryTable): string {
+  const { entries, ...head } = { ...table, digest: digestOf(table) }
   const lines = entries.map((entry) => `    ${JSON.stringify(entry)}`)
   const start = JSON.stringify(head, null, 2).slice(0, -2)
   return `${start},\n  "entries": [\n${lines.join(',\n')}\n  ]\n}\n`

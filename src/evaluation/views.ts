@@ -4,19 +4,16 @@
  */
 import type { Config } from '../config/index.ts'
 import { resizeFrames } from '../data/resize.ts'
+import { hasWholeInput, imageTestClip, videoTestClips } from '../data/views.ts'
 import type { FrameBatch, Inputs } from '../engines/engine.ts'
-import { decodeImage } from '../image/decode.ts'
 import type { Configuration, Network } from '../network/graph.ts'
-import type { Clip } from '../video/decode.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
 import { subsampleFrames, type Views } from '../video/sampling.ts'
-import { decodeViews } from '../video/views.ts'
 
 /**
  * Decodes the views of a video that a configuration is evaluated on, each spatial crop of the first temporal
  * view, then of the next. The clip spans the same time whatever the frame count: fewer frames are a lower
- * frame rate. A single crop is cut from the middle of a picture scaled as in training; three crops cover the
- * whole picture, scaled to the crop's size (as PySlowFast tests).
+ * frame rate.
  */
 export async function decodeVideoViews(
   file: string,
@@ -26,22 +23,19 @@ export async function decodeVideoViews(
   views: Views,
   options: RunOptions = {},
 ): Promise<Inputs[]> {
-  const size = wholeSize(network, configuration)
   const whole = network.frames * config.alpha
-  const clips = await decodeViews(
+  const clips = await videoTestClips(
     file,
+    network,
+    config,
     {
-      frames: whole,
-      stride: config.frame_stride / config.alpha,
-      rate: config.clip_fps,
+      size: configuration.size,
       views,
-      size,
-      shortSide: views.spatial === 3 ? size : Math.round((size * config.short_side) / config.image_size),
       ...(!hasWholeInput(network) && { take: subsampleFrames(whole, configuration.frames) }),
     },
     options,
   )
-  return clips.map((clip) => toInputs(network, configuration, asBatch(clip)))
+  return clips.map((clip) => toInputs(network, configuration, clip))
 }
 
 /** Decodes an image as a configuration is evaluated on it: scaled, then the centre crop. */
@@ -51,9 +45,7 @@ export async function decodeImageView(
   config: Config,
   { size }: Configuration,
 ): Promise<Inputs> {
-  const shortSide = Math.round((size * config.image_resize) / config.image_size)
-  const clip = await decodeImage(file, { shortSide, crop: { size, position: 'centre' } })
-  return { [network.nodes[0]!.name]: asBatch(clip) }
+  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, config, size) }
 }
 
 /** The inputs of a network made from a clip that has all the frames its largest input needs. */
@@ -84,19 +76,3 @@ export function takeFrames(clips: FrameBatch, indices: readonly number[]): Frame
   }
   return { data: taken, batch, frames: indices.length, height, width }
 }
-
-/** Whether an input of the network takes all frames in every configuration (SlowFast's fast pathway). */
-const hasWholeInput = (network: Network): boolean =>
-  network.nodes.some((node) => node.kind === 'input' && node.follows === 'whole')
-
-/** The side of the largest input. */
-const wholeSize = (network: Network, { size }: Configuration): number =>
-  hasWholeInput(network) ? Math.max(size, network.size) : size
-
-const asBatch = ({ data, frames, height, width }: Clip): FrameBatch => ({
-  data,
-  batch: 1,
-  frames,
-  height,
-  width,
-})

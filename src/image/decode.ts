@@ -1,10 +1,10 @@
 /**
  * Decodes still images with sharp, as clips of one frame: turned upright, on black, 8-bit sRGB.
  */
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { MnVideoError, messageOf } from '../errors.ts'
 import type { Clip } from '../video/decode.ts'
-import { MAX_PIXELS, type PictureRequest, planPicture } from '../video/geometry.ts'
+import { MAX_PIXELS, type PictureRequest, planPicture, type Rectangle, type Size } from '../video/geometry.ts'
 import { mediaFile } from '../video/paths.ts'
 
 /** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */
@@ -20,6 +20,42 @@ export function imageTestView(size: number): PictureRequest {
  * @throws MnVideoError 'media', one line naming the file and why
  */
 export async function decodeImage(path: string, request: PictureRequest = {}): Promise<Clip> {
+  return decode(path, (picture, native, shown) => {
+    const plan = planPicture(shown, native, request)
+    if (plan.isScaled) picture.resize(plan.scaled.width, plan.scaled.height, SCALING)
+    if (plan.crop) picture.extract(plan.crop)
+    if (plan.flip) picture.flop()
+  })
+}
+
+/** A part of an image, scaled to a square whatever its shape. */
+export interface ImageRegion {
+  readonly region: Rectangle
+  /** Pixels a side. */
+  readonly size: number
+  readonly flip?: boolean
+}
+
+/**
+ * Decodes a part of an image that is chosen by the image's size; otherwise as `decodeImage`.
+ *
+ * @throws MnVideoError 'media', one line naming the file and why
+ */
+export async function decodeImageRegion(path: string, choose: (native: Size) => ImageRegion): Promise<Clip> {
+  return decode(path, (picture, native, shown) => {
+    planPicture(shown, native, {})
+    const { region, size, flip } = choose(native)
+    picture.extract(region).resize(size, size, SCALING)
+    if (flip) picture.flop()
+  })
+}
+
+const SCALING = { fit: 'fill', kernel: 'linear' } as const
+
+async function decode(
+  path: string,
+  transform: (picture: Sharp, native: Size, shown: string) => void,
+): Promise<Clip> {
   const file = await mediaFile(path)
   const refuse = (error: unknown) => {
     const reason = messageOf(error)
@@ -34,12 +70,8 @@ export async function decodeImage(path: string, request: PictureRequest = {}): P
   const { autoOrient } = await open()
     .metadata()
     .catch((error: unknown) => Promise.reject(refuse(error)))
-  const plan = planPicture(file.shown, autoOrient, request)
-  let picture = open().autoOrient()
-  if (plan.isScaled)
-    picture = picture.resize(plan.scaled.width, plan.scaled.height, { fit: 'fill', kernel: 'linear' })
-  if (plan.crop) picture = picture.extract(plan.crop)
-  if (plan.flip) picture = picture.flop()
+  const picture = open().autoOrient()
+  transform(picture, autoOrient, file.shown)
   const { data, info } = await picture
     .flatten({ background: '#000' })
     .toColourspace('srgb')

@@ -71,6 +71,14 @@ export function profile(subNetwork: SubNetwork): Profile {
   }
 }
 
+/** The values that all nodes put out together, for one sample. */
+export function activations({ nodes }: SubNetwork): number {
+  return nodes.reduce(
+    (sum, { shape: { frames, height, width, channels } }) => sum + frames * height * width * channels,
+    0,
+  )
+}
+
 /**
  * The most values that are alive at once when nodes run one by one and each output is freed after its last
  * reader, for one sample; with room for the largest intermediate of a node (a copy of its input or output).

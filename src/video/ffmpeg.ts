@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError } from '../errors.ts'
 import type { MediaFile } from './paths.ts'
@@ -44,6 +45,10 @@ export interface Running extends RunOptions {
   readonly args: readonly string[]
   /** The file read, for messages. */
   readonly file: MediaFile
+  /** The folder to run in. */
+  readonly cwd?: string
+  /** What to write to standard input, piece by piece as the program reads it; nothing by default. */
+  readonly input?: Iterable<Uint8Array>
   /** Each line of standard error. */
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
@@ -61,7 +66,8 @@ export async function run(running: Running): Promise<readonly string[]> {
   signal?.throwIfAborted()
   // In a process group of its own, so that a wrapper script dies together with what it started.
   const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
+    ...(running.cwd !== undefined && { cwd: running.cwd }),
     windowsHide: true,
     detached: !onWindows,
   })
@@ -69,17 +75,20 @@ export async function run(running: Running): Promise<readonly string[]> {
   if (alive.size === 1) process.on('exit', killAll)
 
   const errors: string[] = []
-  let stoppedBy: 'deadline' | 'abort' | 'output' | undefined
+  let stoppedBy: 'deadline' | 'abort' | 'output' | 'input' | undefined
   const stop = (reason: typeof stoppedBy) => {
     stoppedBy ??= reason
     kill(child)
     // What escaped the group could hold these open; nothing more is read from them.
+    child.stdin.destroy()
     child.stdout.destroy()
     child.stderr.destroy()
   }
   const timer = setTimeout(stop, deadline * 1000, 'deadline')
   const abort = () => stop('abort')
   signal?.addEventListener('abort', abort)
+  const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
+  fed.catch(() => stop('input'))
   child.stdout.on('data', (piece: Buffer) => {
     timer.refresh()
     if (!stoppedBy && !running.onOutput(piece)) stop('output')
@@ -104,6 +113,7 @@ export async function run(running: Running): Promise<readonly string[]> {
     if (alive.size === 0) process.off('exit', killAll)
   }
   if (stoppedBy === 'abort') signal?.throwIfAborted()
+  if (stoppedBy === 'input') await fed
   if (stoppedBy === 'deadline') {
     throw new MnVideoError(
       'media',
@@ -111,6 +121,24 @@ export async function run(running: Running): Promise<readonly string[]> {
     )
   }
   return errors
+}
+
+/** Writes pieces as they are taken, then ends; a program that stops reading is no failure of its input. */
+async function feed(stdin: Writable, input: Iterable<Uint8Array>, onPiece: () => void): Promise<void> {
+  stdin.on('error', () => {})
+  for (const piece of input) {
+    onPiece()
+    if (!stdin.writable) return
+    if (stdin.write(piece)) continue
+    await new Promise<void>((settle) => {
+      const go = () => {
+        stdin.off('drain', go).off('close', go)
+        settle()
+      }
+      stdin.on('drain', go).on('close', go)
+    })
+  }
+  stdin.end()
 }
 
 /** Why a file could not be opened, for one line of a message. */

@@ -1,11 +1,12 @@
 /** `import` and `export` from the outside, on a checkpoint that the test itself writes. */
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { findRuntime } from '../../src/checkpoints/onnx/runtime.ts'
 import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
 import { parseConfig } from '../../src/config/index.ts'
 import { buildNetwork } from '../../src/models/index.ts'
+import { resolve } from '../../src/network/resolve.ts'
 import { mnVideo } from '../support/cli.ts'
 import { renderClip } from '../support/render.ts'
 import { SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
@@ -50,6 +51,21 @@ describe('mn-video import', () => {
     const { code, stderr } = await run('eval', '--clip', 'clip.mp4', '--width', '0.63')
     expect(code).toBe(1)
     expect(stderr).toMatch(/width 0\.63, frames 4, size 32 has no batch-norm statistics of its own/)
+  })
+
+  it('names the published configuration that calibration would let a budget buy', async () => {
+    const configuration = { width: 0.63, frames: 4, size: 32 }
+    const { macs, params } = resolve(buildNetwork(parseConfig(SMALL_X3D, 'small.yml')), configuration)
+    await cp(at('runs/x3d'), at('published'), { recursive: true })
+    const table = JSON.parse(await readFile(at('published/query-table.json'), 'utf8'))
+    table.entries.unshift({ ...configuration, macs, params, top1: 0.656, source: 'published' })
+    await writeFile(at('published/query-table.json'), JSON.stringify(table))
+    const { code, stdout } = await run('eval', '--clip', 'clip.mp4', '--gflops', '1', '--model', 'published')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/chosen {2}width 1, frames 4, size 32: [\d.]+ MFLOPs per clip\n/)
+    expect(stdout).toMatch(
+      /note {4}width 0\.63, frames 4, size 32: [\d.]+ MFLOPs, 65\.60 % top-1 published, once it is calibrated: mn-video test published --widths 0\.63 --frames 4 --sizes 32\n/,
+    )
   })
 
   it('writes nothing on a dry run', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import {
+  betterOnceCalibrated,
   chooseUnder,
+  digestOf,
   formatMacs,
   parseQueryTable,
   type QueryTable,
@@ -45,6 +47,29 @@ describe('query table', () => {
     expect(() => chooseUnder(imported, { gflops: 0.1 })).toThrow('the cheapest configuration of X costs 1 (')
   })
 
+  it('prefers what can run to what is more accurate but has no statistics', () => {
+    const { entries, ...table } = trained([1e9, 0.6], [2e9, 0.7], [3e9, 0.8])
+    const ready = {
+      ...table,
+      entries: [{ ...entries[0]!, statistics: 'bn/a.safetensors' }, ...entries.slice(1)],
+    }
+    expect(chooseUnder(ready, { gflops: 9 }).macs).toBe(1e9)
+    expect(betterOnceCalibrated(ready, { gflops: 9 })?.macs).toBe(3e9)
+    expect(betterOnceCalibrated(ready, { gflops: 2.5 })?.macs).toBe(2e9)
+    expect(betterOnceCalibrated(ready, { gflops: 1 })).toBeUndefined()
+    expect(() => chooseUnder(ready, { gflops: 0.1 })).toThrow('nothing fits gflops 0.1')
+  })
+
+  it('prefers a known accuracy to an unknown one, whatever their order', () => {
+    const { entries, ...table } = trained([1e9, 0.6], [2e9, 0], [3e9, 0.5])
+    const { top1, ...unknown } = entries[1]!
+    for (const order of [
+      [entries[0]!, unknown, entries[2]!],
+      [unknown, entries[2]!, entries[0]!],
+    ])
+      expect(chooseUnder({ ...table, entries: order }, { gflops: 9 }).macs).toBe(1e9)
+  })
+
   const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
   const untrained = untrainedTable(network, { widths: [1, 0.63], frames: [16, 6], sizes: [224, 128] })
 
@@ -63,7 +88,22 @@ describe('query table', () => {
   })
 
   it('reads back what JSON says', () => {
-    expect(parseQueryTable(JSON.stringify(untrained), 'q.json')).toEqual(untrained)
+    const written = { ...untrained, digest: digestOf(untrained) }
+    expect(parseQueryTable(JSON.stringify(written), 'q.json')).toEqual(untrained)
+  })
+
+  it('refuses numbers that somebody has changed', () => {
+    const [first, ...others] = untrained.entries
+    const digest = digestOf(untrained)
+    for (const table of [
+      { ...untrained, digest, entries: [{ ...first!, top1: 0.99 }, ...others] },
+      { ...untrained, digest, trained: true },
+      untrained,
+    ]) {
+      expect(() => parseQueryTable(JSON.stringify(table), 'q.json')).toThrow(
+        'q.json: its numbers are not those',
+      )
+    }
   })
 
   it.each([

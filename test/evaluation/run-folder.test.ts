@@ -1,7 +1,17 @@
-import { mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { newestRun, readRun, readStatistics, writeRun } from '../../src/evaluation/run-folder.ts'
+import { digestOf, type QueryTable } from '../../src/evaluation/query-table.ts'
+import {
+  newestRun,
+  readRun,
+  readStatistics,
+  statisticsFile,
+  writeRun,
+} from '../../src/evaluation/run-folder.ts'
+import { buildNetwork } from '../../src/models/index.ts'
+import { resolve } from '../../src/network/resolve.ts'
+import { initialStatistics } from '../../src/network/store.ts'
 import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()
@@ -12,7 +22,7 @@ describe('run folder', () => {
     const written = await makeRun(path, SMALL_X3D)
     const run = await readRun(path)
     expect(run.config).toEqual(written.config)
-    expect(run.table).toEqual(written.table)
+    expect(run.table).toEqual({ ...written.table, weights: expect.stringMatching(/^[0-9a-f]{16}$/) })
     expect([...run.weights.values.keys()].sort()).toEqual([...written.weights.values.keys()].sort())
     for (const [name, values] of written.weights.values) expect(run.weights.values.get(name)).toEqual(values)
   })
@@ -77,12 +87,38 @@ describe('run folder', () => {
     const path = join(folder, 'costs')
     const { table } = await makeRun(path, SMALL_X3D)
     const cheaper = { ...table, entries: table.entries.map((entry) => ({ ...entry, macs: 5 })) }
-    await writeFile(join(path, 'query-table.json'), JSON.stringify(cheaper))
+    const write = (table: QueryTable) =>
+      writeFile(join(path, 'query-table.json'), JSON.stringify({ ...table, digest: digestOf(table) }))
+    await write(cheaper)
     await expect(readRun(path)).rejects.toThrow(
       /query-table\.json: width .* says 5 MACs .*The table belongs to another run/,
     )
-    await writeFile(join(path, 'query-table.json'), JSON.stringify({ ...table, network: 'Slow R50' }))
+    await write({ ...table, network: 'Slow R50' })
     await expect(readRun(path)).rejects.toThrow("is of Slow R50, the run's network is X3D")
+  })
+
+  it('refuses weights and statistics of another training of the same network', async () => {
+    const path = join(folder, 'one')
+    const { config, table, weights } = await makeRun(path, SMALL_X3D)
+    const [entry] = table.entries
+    const file = statisticsFile(entry!)
+    const statistics = new Map([[file, initialStatistics(resolve(buildNetwork(config), entry!))]])
+    const trained = { ...table, trained: true, entries: [{ ...entry!, top1: 0.5, statistics: file }] }
+    const other = join(folder, 'another')
+    await writeRun(other, { config, table: trained, weights, statistics })
+    weights.values.get('blocks.5.proj.weight')![7]! += 1
+    const changed = join(folder, 'changed')
+    await writeRun(changed, { config, table: trained, weights, statistics })
+    expect((await readStatistics(await readRun(changed), trained.entries[0]!)).size).toBeGreaterThan(0)
+
+    await copyFile(join(other, file), join(changed, file))
+    await expect(readRun(changed).then((run) => readStatistics(run, trained.entries[0]!))).rejects.toThrow(
+      'belongs to other weights',
+    )
+    await copyFile(join(other, 'model.safetensors'), join(changed, 'model.safetensors'))
+    await expect(readRun(changed)).rejects.toThrow(
+      'was measured with other weights than model.safetensors has',
+    )
   })
 
   it('refuses weights that are not numbers, naming the parameter', async () => {

@@ -1,5 +1,5 @@
 /** An ONNX model as data, and its encoding (field numbers: onnx/onnx.proto of the ONNX project). */
-import { Message } from './protobuf.ts'
+import { Message } from '../protobuf.ts'
 
 /** A constant of the graph, row-major. */
 export type OnnxTensor =

@@ -17,7 +17,22 @@ export const input = {
     default: byModel({ video: 'kinetics400', wideresnet: 'cifar10', other: 'imagenet1k' }),
     doc: 'What is in dataset_dir; folder: train/CLASS/FILE and val/CLASS/FILE.',
   }),
-  dataset_dir: key({ kind: text, default: '', doc: 'Where the data set lies.' }),
+  dataset_dir: key({
+    kind: text,
+    default: '',
+    doc: 'Folder of the data set: train/ and val/ with a folder per class, or train.csv and val.csv; CIFAR: its .bin files.',
+  }),
+  train_list: key({
+    kind: text,
+    default: '',
+    doc: 'List to train on, "path label" a line, relative to this file; instead of what dataset_dir has.',
+  }),
+  val_list: key({ kind: text, default: '', doc: 'List to validate on, likewise.' }),
+  list_root: key({
+    kind: text,
+    default: '',
+    doc: 'Folder that relative paths in lists start from, relative to this file; none: the folder of each list.',
+  }),
   num_classes: key({
     kind: integer({ min: 1, max: 1_000_000 }),
     default: (known: Known) => classesOf(known),
@@ -134,10 +149,21 @@ export const input = {
     }),
     doc: 'Pixels are divided by it after the mean.',
   }),
+  flip: key({
+    kind: flag,
+    default: true,
+    doc: 'Mirror half of the samples in training; false where left and right tell classes apart.',
+  }),
   data_loader_workers: key({
     kind: integer({ min: 0, max: 1024 }),
     default: 4,
     doc: 'Samples decoded at the same time.',
+  }),
+  cache_gib: key({
+    kind: number({ min: 0 }),
+    default: 0,
+    only: videoModels,
+    doc: 'Memory in which all training videos are kept decoded, for small data sets of short ones; 0: decoded anew.',
   }),
   drop_last: key({ kind: flag, default: false, doc: 'Leave out the last, smaller batch of an epoch.' }),
   max_bad_fraction: key({

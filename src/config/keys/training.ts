@@ -1,7 +1,7 @@
 /** The keys of training and of the run's files. */
 import { scaledRate, warmupOf } from '../defaults.ts'
 import { key } from '../key.ts'
-import { flag, integer, number, oneOf, text } from '../kinds.ts'
+import { flag, integer, list, number, oneOf, text } from '../kinds.ts'
 import type { Known } from '../models.ts'
 import { byModel, byVariant } from '../models.ts'
 
@@ -51,7 +51,22 @@ export const training = {
     follows: 'scaled with batch_size × accumulate',
     doc: 'Highest learning rate.',
   }),
-  lr_scheduler: key({ kind: oneOf('cosine'), default: 'cosine', doc: 'The schedule, per iteration.' }),
+  lr_scheduler: key({
+    kind: oneOf('cosine', 'step', 'constant'),
+    default: 'cosine',
+    doc: 'The schedule, per iteration: half a cosine to 0, lr_gamma at each of lr_milestones, or none.',
+  }),
+  lr_milestones: key({
+    kind: list(number({ above: 0 })),
+    default: (known: Known) => [0.5 * known.num_epochs, 0.75 * known.num_epochs],
+    follows: '1/2 and 3/4 of num_epochs',
+    doc: 'Epochs at which lr_scheduler: step lowers the rate.',
+  }),
+  lr_gamma: key({
+    kind: number({ above: 0, max: 1 }),
+    default: 0.1,
+    doc: 'What the rate is multiplied by at each of lr_milestones.',
+  }),
   warmup_epochs: key({
     kind: number({ min: 0 }),
     default: byModel({ x3d: warmupOf(35), video: warmupOf(34), other: 0 }),
@@ -99,7 +114,21 @@ export const run = {
     default: byModel({ video: 10, other: 100 }),
     doc: 'Steps from one log line to the next.',
   }),
-  keep_checkpoints: key({ kind: count, default: 3, doc: 'Checkpoints kept, the latest.' }),
+  validate_every: key({
+    kind: integer({ min: 0 }),
+    default: byModel({ video: 10, other: 5 }),
+    doc: 'Epochs from one validation to the next; 0: at the end alone.',
+  }),
+  checkpoint_minutes: key({
+    kind: number({ above: 0 }),
+    default: 30,
+    doc: 'The longest time between checkpoints, which are also written after every epoch.',
+  }),
+  keep_checkpoints: key({
+    kind: count,
+    default: 3,
+    doc: 'Checkpoints kept: the latest ones, and the best validated one besides.',
+  }),
   pretrained: key({ kind: text, default: '', doc: 'Weights to start from.' }),
   resume: key({ kind: text, default: '', doc: 'Checkpoint to go on from.' }),
   test_only: key({

@@ -61,6 +61,11 @@ export class ProgramBuilder {
     return this.#steps
   }
 
+  /** Floats of the arena that a run of the steps so far needs. */
+  get floats(): number {
+    return place(this.#steps, this.#kept).floats
+  }
+
   build(addon: Addon, constants: NativeMemory | undefined, timed: boolean): BuiltProgram {
     const { offsets, floats } = place(this.#steps, this.#kept)
     const encode = (field: Field): unknown => {

@@ -97,6 +97,12 @@ export class OnednnTrainer implements Trainer {
     return { gradientNorm }
   }
 
+  bytesFor(subNetwork: SubNetwork, batch: number): number {
+    const { normalisation } = this.#options
+    const options = { batch, normalisation, purpose: 'labels' } as const
+    return 4 * writeTraining(this.#workshop.addon, subNetwork, options).builder.floats
+  }
+
   async statistics(subNetwork: SubNetwork, inputs: Inputs) {
     const batch = checkInputs(subNetwork, inputs)
     const { written, built } = this.#program(subNetwork, batch, 'statistics')

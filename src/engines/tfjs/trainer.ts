@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { inputsOf, type Network } from '../../network/graph.ts'
+import { activations, peakActivations } from '../../network/profile.ts'
 import { createRandom } from '../../network/random.ts'
 import { isKind, type SubNetwork } from '../../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../../network/store.ts'
@@ -57,6 +58,8 @@ export function createTrainer(
       activate()
       return parameters.step(rates)
     },
+    // Every output is kept until its gradient is done; what a node computes on the way goes with the node.
+    bytesFor: (subNetwork, batch) => 4 * batch * (2 * activations(subNetwork) + peakActivations(subNetwork)),
     async statistics(subNetwork, inputs) {
       const batch = checkInputs(subNetwork, inputs)
       activate()

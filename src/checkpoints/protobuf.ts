@@ -1,9 +1,10 @@
 /**
- * Writes protocol buffers: just the field types that ONNX has. A message keeps its parts, so that nesting
+ * Writes protocol buffers: just the field types that ONNX models and TensorBoard's events have. A message keeps its parts, so that nesting
  * a network's weights four messages deep copies none of them.
  */
 
 const VARINT = 0
+const FIXED64 = 1
 const DELIMITED = 2
 const FIXED32 = 5
 
@@ -31,6 +32,13 @@ export class Message {
     const bytes = Buffer.alloc(4)
     bytes.writeFloatLE(value)
     this.#add(varint(field * 8 + FIXED32))
+    return this.#add(bytes)
+  }
+
+  double(field: number, value: number): this {
+    const bytes = Buffer.alloc(8)
+    bytes.writeDoubleLE(value)
+    this.#add(varint(field * 8 + FIXED64))
     return this.#add(bytes)
   }
 

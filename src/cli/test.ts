@@ -1,0 +1,169 @@
+/** `mn-video test`: accuracy, cost and latency of every configuration, and the query table made of them. */
+import { stat } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { applyOverrides, loadConfig } from '../config/index.ts'
+import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
+import { frontierOf } from '../evaluation/frontier.ts'
+import { formatMacs } from '../evaluation/query-table.ts'
+import type { SweepResult } from '../evaluation/sweep-results.ts'
+import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
+import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './arguments.ts'
+import { EXIT, shellQuoted } from './report.ts'
+import { folderFor } from './run-folders.ts'
+import { duration, openStatusLine } from './status-line.ts'
+import { formatTable, thousands } from './table.ts'
+
+interface Options {
+  readonly widths?: readonly number[]
+  readonly sizes?: readonly number[]
+  readonly frames?: readonly number[]
+  readonly views?: string
+  readonly set?: readonly string[]
+  readonly engine?: EngineName
+  readonly backend?: TfjsBackend
+  readonly threads?: number
+  readonly json?: true
+}
+
+export function addTest(program: Command): void {
+  program
+    .command('test')
+    .description('evaluate every width × size × frames on the validation set, and write the query table')
+    .argument('<run>', 'the folder of a run, or the configuration that it was trained with')
+    .option(
+      '--widths <list>',
+      "width multipliers, as 1,0.83,0.63 (default: the run's width_mult_list)",
+      listOf(positiveNumber),
+    )
+    .option('--sizes <list>', '… sizes (default: resolution_list)', listOf(count))
+    .option('--frames <list>', '… frame counts (default: frames_list)', listOf(count))
+    .option('--views <TxS>', "temporal views × 1 or 3 crops of a video (default: the run's)")
+    .option(
+      '--set <key=value>',
+      'a configuration key to change, such as dataset_dir; may be repeated',
+      collect,
+    )
+    .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option(...BACKEND_OPTION)
+    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  mn-video test runs/x3d\n  mn-video test runs/x3d --widths 1,0.8,0.63 --sizes 224,160 --views 10x3\n\nAn interrupted test goes on where it stopped: what is done is in sweep.jsonl.',
+    )
+    .action(async (run: string, options: Options) => {
+      await runTest(await folderOf(run, options.set ?? []), options)
+    })
+}
+
+/** Tests a run and prints its frontier. */
+export async function runTest(folder: string, options: Options): Promise<void> {
+  const status = openStatusLine()
+  const stop = new AbortController()
+  const end = () => {
+    if (stop.signal.aborted) process.exit(EXIT.interrupted)
+    stop.abort()
+  }
+  process.on('SIGINT', end)
+  try {
+    const { json, ...rest } = options
+    const tested = await testRun(folder, {
+      ...rest,
+      signal: stop.signal,
+      ...(!json && { onEvent: showEvents(status) }),
+    })
+    status.clear()
+    console.log(json ? JSON.stringify(tested, null, 2) : describe(folder, tested))
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    status.clear()
+    console.log(`Stopped. What is done is kept; go on with:\n  mn-video test ${shellQuoted(folder)}`)
+    process.exitCode = EXIT.interrupted
+  } finally {
+    status.clear()
+    process.off('SIGINT', end)
+  }
+}
+
+/** A folder is a run; a configuration stands for the run that `train` makes of it. */
+async function folderOf(run: string, set: readonly string[]): Promise<string> {
+  const isFolder = await stat(run).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (isFolder) return run
+  const folder = folderFor(run, applyOverrides(await loadConfig(run), set))
+  const isTrained = await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (isTrained) return folder
+  throw new MnVideoError(
+    'run',
+    `${folder}: there is no such run. Train it first: mn-video train ${shellQuoted(run)}`,
+  )
+}
+
+function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEvent) => void {
+  let since = performance.now()
+  let first = 0
+  return (event) => {
+    switch (event.event) {
+      case 'start':
+        status.say(
+          `${event.network} on ${event.engine}: ${thousands(event.configurations)} configurations, ${thousands(event.samples)} validation samples${event.done > 0 ? `; ${event.done} are done already` : ''}`,
+        )
+        break
+      case 'progress': {
+        if (event.done <= 1) {
+          since = performance.now()
+          first = event.done
+        }
+        const rate = (performance.now() - since) / 1000 / Math.max(1, event.done - first)
+        const left = event.done > first ? `, ${duration((event.total - event.done) * rate)} left` : ''
+        status.show(`${event.what} ${event.done} of ${event.total}${left}`)
+        break
+      }
+      case 'result': {
+        const { width, frames, size, macs, top1, top5, latencyMs } = event.result
+        status.say(
+          `  width ${width}, frames ${frames}, size ${size}: ${formatMacs(macs)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}, ${latencyMs} ms`,
+        )
+        break
+      }
+    }
+  }
+}
+
+function describe(folder: string, { results, table }: Tested): string {
+  const frontier = frontierOf(results)
+  const run = shellQuoted(folder)
+  const [{ views = '1x1', samples = 0 } = {}] = results
+  return [
+    '',
+    `The frontier: ${frontier.length} of ${results.length} configurations that no other beats (${views} views, ${thousands(samples)} samples).`,
+    '',
+    formatTable([
+      ['width', 'frames', 'size', 'cost', 'top-1', 'top-5', 'latency here'],
+      ...frontier.map(row),
+    ]),
+    '',
+    `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
+    'Next:',
+    `  mn-video curve ${run}`,
+    `  mn-video eval … --model ${run} --gflops ${Number((frontier[frontier.length >> 1]!.macs / 1e9).toPrecision(2))}`,
+  ].join('\n')
+}
+
+const row = ({ width, frames, size, macs, top1, top5, latencyMs, latencyRangeMs }: SweepResult) => [
+  width,
+  frames,
+  size,
+  formatMacs(macs),
+  percent(top1),
+  percent(top5),
+  latencyMs === undefined ? '' : `${latencyMs} ms (${latencyRangeMs?.join('–')})`,
+]
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`

@@ -1,0 +1,173 @@
+/**
+ * Data sets: labelled videos or images by number, whatever they lie in — lists, a folder per class, CIFAR's
+ * binary files. Nothing is decoded here.
+ */
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Config, isVideo } from '../config/index.ts'
+import type { FrameBatch } from '../engines/engine.ts'
+import { MnVideoError } from '../errors.ts'
+import { readCifar } from './cifar.ts'
+import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
+import { readList } from './lists.ts'
+
+export type Split = 'train' | 'val'
+
+export interface Dataset {
+  readonly media: 'video' | 'image'
+  /** Samples, at least one. */
+  readonly size: number
+  /** Names in label order, where known. */
+  readonly classes?: readonly string[]
+  /** The folder or list that it was read from. */
+  readonly origin: string
+  /** Files passed over for their extension. */
+  readonly ignored: number
+  label(index: number): number
+  /** For messages: a path, or `test_batch.bin, image 17`. */
+  name(index: number): string
+  /** A file, or an image in memory. */
+  source(index: number): { readonly path: string } | FrameBatch
+  /** All samples of a label, ascending. */
+  indicesOf(label: number): readonly number[]
+}
+
+/**
+ * The two splits that a configuration names.
+ *
+ * @throws MnVideoError 'data' naming the folder, list or file and the way out
+ */
+export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
+  const train = await openDataset(config, 'train')
+  return { train, val: await openDataset(config, 'val') }
+}
+
+/** One split. A list given for it counts; else it is what dataset_dir has: `SPLIT.csv`, or `SPLIT/CLASS/FILE`. */
+export async function openDataset(config: Config, split: Split): Promise<Dataset> {
+  const given = split === 'train' ? config.train_list : config.val_list
+  if (given !== '') return fromList(config, given)
+  const { dataset, dataset_dir: folder } = config
+  if (folder === '') {
+    const key = `${split}_list`
+    throw new MnVideoError(
+      'data',
+      `${dataset}: where does it lie? Give dataset_dir: FOLDER${dataset.startsWith('cifar') ? '' : `, or ${key}: FILE`}.`,
+    )
+  }
+  if (!(await isThere(folder))) {
+    throw new MnVideoError('data', `${folder}: no such folder (dataset_dir). Give the folder of ${dataset}.`)
+  }
+  if (dataset === 'cifar10' || dataset === 'cifar100') return fromCifar(dataset, folder, split)
+  const list = join(folder, `${split}.csv`)
+  if (await isThere(list)) return fromList(config, list)
+  if (await isThere(join(folder, split))) return fromFolders(config, folder, split)
+  throw new MnVideoError(
+    'data',
+    `${folder}: has neither ${split}.csv nor a folder ${split} (dataset_dir). Expected ${split}/CLASS/FILE, or a list; or give ${split}_list: FILE.`,
+  )
+}
+
+async function fromList(config: Config, list: string): Promise<Dataset> {
+  const root = config.list_root === '' ? {} : { root: config.list_root }
+  const classes = await readClassNames(dirname(list))
+  if (classes) requireClasses(config, classes.length, join(dirname(list), CLASSES_FILE))
+  const entries = await readList(list, { ...root, classes: config.num_classes })
+  await requireSome(list, root.root ?? dirname(list), entries)
+  return dataset(entries, {
+    media: mediaOf(config),
+    origin: list,
+    ignored: 0,
+    ...(classes && { classes }),
+  })
+}
+
+async function fromFolders(config: Config, folder: string, split: Split): Promise<Dataset> {
+  const origin = join(folder, split)
+  // Both splits number classes alike, also where the validation set lacks one.
+  const training = join(folder, 'train')
+  const classes =
+    (await readClassNames(folder)) ?? (await classFolders((await isThere(training)) ? training : origin))
+  requireClasses(config, classes.length, training)
+  const { entries, ignored } = await readClassFolders(origin, mediaOf(config), classes)
+  return dataset(entries, { media: mediaOf(config), origin, ignored, classes })
+}
+
+async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split: Split): Promise<Dataset> {
+  const { folder, classes, labels, name: nameOf, image } = await readCifar(name, directory, split)
+  return {
+    media: 'image',
+    size: labels.length,
+    ...(classes && { classes }),
+    origin: folder,
+    ignored: 0,
+    label: (index) => labels[index]!,
+    name: nameOf,
+    source: image,
+    indicesOf: byLabel(labels),
+  }
+}
+
+function dataset(
+  entries: readonly { readonly path: string; readonly label: number }[],
+  facts: Pick<Dataset, 'media' | 'origin' | 'ignored' | 'classes'>,
+): Dataset {
+  // Two flat lists: a million objects would take twice the memory.
+  const paths = entries.map(({ path }) => path)
+  const labels = Int32Array.from(entries, ({ label }) => label)
+  return {
+    ...facts,
+    size: paths.length,
+    label: (index) => labels[index]!,
+    name: (index) => paths[index]!,
+    source: (index) => ({ path: paths[index]! }),
+    indicesOf: byLabel(labels),
+  }
+}
+
+/** Samples by label, gathered when first asked for. */
+function byLabel(labels: Int32Array): (label: number) => readonly number[] {
+  let indices: Map<number, number[]> | undefined
+  return (label) => {
+    if (!indices) {
+      indices = new Map()
+      for (const [index, each] of labels.entries()) {
+        const known = indices.get(each)
+        if (known) known.push(index)
+        else indices.set(each, [index])
+      }
+    }
+    return indices.get(label) ?? []
+  }
+}
+
+function requireClasses(config: Config, found: number, where: string): void {
+  if (found === config.num_classes) return
+  throw new MnVideoError(
+    'data',
+    `${where}: has ${found} classes, but num_classes is ${config.num_classes}. Give num_classes: ${found}, or another data set.`,
+  )
+}
+
+/** A list whose paths start from the wrong folder is found out before training, not one bad file after another. */
+async function requireSome(
+  list: string,
+  root: string,
+  entries: readonly { readonly path: string }[],
+): Promise<void> {
+  const tries = Math.min(8, entries.length)
+  for (let i = 0; i < tries; i++) {
+    if (await isThere(entries[Math.floor((i * entries.length) / tries)]!.path)) return
+  }
+  throw new MnVideoError(
+    'data',
+    `${list}: none of the ${tries} files that were looked for is there; the first: ${entries[0]!.path}\nRelative paths are taken from ${root}. Give list_root: FOLDER for another, or correct the list.`,
+  )
+}
+
+const mediaOf = (config: Config): Dataset['media'] => (isVideo(config.model) ? 'video' : 'image')
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )

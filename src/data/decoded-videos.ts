@@ -1,0 +1,92 @@
+/**
+ * Videos kept decoded from one epoch to the next, for data sets small enough: short clips cost far more to open than
+ * to cut from memory.
+ */
+import type { FrameBatch } from '../engines/engine.ts'
+import { MnVideoError } from '../errors.ts'
+import { type Clip, type ClipRequest, decodeClip } from '../video/decode.ts'
+import type { RunOptions } from '../video/ffmpeg.ts'
+import type { FrameIndex } from '../video/frame-index.ts'
+import { cropRectangle, scaledSize } from '../video/geometry.ts'
+import { clipTimes, framesShownAt } from '../video/sampling.ts'
+
+/** A whole video, scaled. */
+export interface DecodedVideo {
+  /** Pixels of the video as displayed, which it was scaled from. */
+  readonly native: { readonly width: number; readonly height: number }
+  readonly clip: Clip
+}
+
+export interface DecodedVideos {
+  /** Every frame of a file, decoded when it is not there. */
+  of(path: string, index: FrameIndex, options: RunOptions): Promise<DecodedVideo>
+}
+
+/**
+ * @param shortSide what videos are scaled to; those that are smaller keep their size
+ * @param limit bytes that all videos together may take
+ * @param files how many there are, for messages
+ */
+export function createDecodedVideos(shortSide: number, limit: number, files: number): DecodedVideos {
+  const videos = new Map<string, DecodedVideo>()
+  let bytes = 0
+  return {
+    async of(path, index, options) {
+      const kept = videos.get(path)
+      if (kept) return kept
+      const { width, height } = index.info
+      const side = Math.min(shortSide, width, height)
+      const clip = await decodeClip(path, { times: [...index.times], shortSide: side }, { ...options, index })
+      const video = { native: { width, height }, clip }
+      if (!videos.has(path)) bytes += clip.data.length
+      videos.set(path, video)
+      if (bytes <= limit) return video
+      const needed = (bytes / videos.size) * files
+      throw new MnVideoError(
+        'config',
+        `cache_gib: ${limit / 2 ** 30} GiB are full after ${videos.size} of ${files} videos; all would take about ${(needed / 2 ** 30).toFixed(1)}.\nGive that much, or cache_gib: 0 to decode them anew every time.`,
+      )
+    },
+  }
+}
+
+/** What `decodeClip` would give for a request, but for how pixels are interpolated: bilinear, from the scaled frames. */
+export function cutClip({ native, clip }: DecodedVideo, request: ClipRequest): FrameBatch {
+  const { times, shortSide, crop, flip = false } = request
+  if (!('frames' in times) || shortSide === undefined || !crop) throw new Error('not a training clip')
+  const scaled = scaledSize(native, shortSide)
+  const { left, top, width, height } = cropRectangle(scaled, crop)
+  const columns = samples(left, width, clip.width / scaled.width, clip.width)
+  const rows = samples(top, height, clip.height / scaled.height, clip.height)
+  if (flip) columns.reverse()
+  const shown = framesShownAt(clip.times, clipTimes(times, times.start ?? 0))
+  const data = new Uint8Array(shown.length * height * width * 3)
+  let target = 0
+  for (const frame of shown) {
+    for (const row of rows) {
+      const upper = (frame * clip.height + row.from) * clip.width
+      const lower = (frame * clip.height + row.to) * clip.width
+      for (const column of columns) {
+        const [a, b] = [(upper + column.from) * 3, (upper + column.to) * 3]
+        const [c, d] = [(lower + column.from) * 3, (lower + column.to) * 3]
+        for (let channel = 0; channel < 3; channel++) {
+          const above = mix(clip.data[a + channel]!, clip.data[b + channel]!, column.share)
+          const below = mix(clip.data[c + channel]!, clip.data[d + channel]!, column.share)
+          data[target++] = mix(above, below, row.share) + 0.5
+        }
+      }
+    }
+  }
+  return { data, batch: 1, frames: shown.length, height, width }
+}
+
+const mix = (a: number, b: number, share: number): number => a + (b - a) * share
+
+/** For each pixel of a run of scaled ones, the two kept pixels around its centre. */
+function samples(start: number, count: number, ratio: number, side: number) {
+  return Array.from({ length: count }, (_, i) => {
+    const exact = Math.min(Math.max((start + i + 0.5) * ratio - 0.5, 0), side - 1)
+    const from = Math.floor(exact)
+    return { from, to: Math.min(from + 1, side - 1), share: exact - from }
+  })
+}

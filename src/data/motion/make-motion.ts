@@ -1,0 +1,188 @@
+/** Writes the motion data set: clips of `scene.ts` as H.264 files, in class folders and in lists. */
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { MnVideoError } from '../../errors.ts'
+import { findBinaries } from '../../video/binaries.ts'
+import { reasonFrom, run } from '../../video/ffmpeg.ts'
+import type { Size } from '../../video/geometry.ts'
+import { CLASSES_FILE } from '../folders.ts'
+import { formatList } from '../lists.ts'
+import { inOrder } from '../prefetch.ts'
+import { randomAt } from '../streams.ts'
+import { noiseTable, renderScene } from './render.ts'
+import { drawScene, MOTION_CLASSES } from './scene.ts'
+
+export interface MotionOptions {
+  /** The folder to write; what is in it under the same names is replaced. */
+  readonly out: string
+  /** Clips to train on, as many of each class; 640 by default. */
+  readonly clips?: number
+  /** Clips to validate on; a quarter of `clips` by default. */
+  readonly validation?: number
+  /** Pixels, even; 128×96 by default. */
+  readonly size?: Size
+  /** Frames of a clip, at 30 a second; 40 by default. */
+  readonly frames?: number
+  /** What everything random follows from; 1 by default. */
+  readonly seed?: number
+  readonly signal?: AbortSignal
+  /** Told of clips painted so far. */
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+export interface MotionDataset {
+  readonly out: string
+  readonly classes: readonly string[]
+  readonly training: number
+  readonly validation: number
+}
+
+const RATE = 30
+/** Encoders at a time, beside the painting. */
+const ENCODERS = 2
+/** Clips that one encoder writes: its start takes longer than a clip does. */
+const PART = 64
+
+/**
+ * Renders the data set: `train/CLASS/0001.mp4` …, `val/…`, the lists `train.csv` and `val.csv` of them and
+ * `classes.txt`, all of which `dataset: folder` and `dataset: kinetics400` read. The same options give the same
+ * pixels; with one build of FFmpeg, the same files.
+ *
+ * @throws MnVideoError 'usage' for options that cannot be, 'missing' without FFmpeg, 'data' where it cannot encode
+ */
+export async function makeMotion(options: MotionOptions): Promise<MotionDataset> {
+  const {
+    clips = 640,
+    size = { width: 128, height: 96 },
+    frames = 40,
+    seed = 1,
+    signal,
+    onProgress,
+  } = options
+  const { validation = Math.ceil(clips / 4) } = options
+  check({ clips, validation, frames, width: size.width, height: size.height })
+  const out = resolve(options.out)
+  const splits = [
+    { name: 'train', perClass: Math.ceil(clips / MOTION_CLASSES.length) },
+    { name: 'val', perClass: Math.ceil(validation / MOTION_CLASSES.length) },
+  ]
+  const all = splits.flatMap(({ name, perClass }, split) =>
+    MOTION_CLASSES.flatMap((motion, label) =>
+      Array.from({ length: perClass }, (_, number) => ({
+        motion,
+        label,
+        place: [split, label, number],
+        split: name,
+        file: `${name}/${motion}/${fileName(number)}`,
+      })),
+    ),
+  )
+  const noise = noiseTable(randomAt(seed))
+  const times = Array.from({ length: frames }, (_, i) => i / RATE)
+  let done = 0
+  const paint = function* (part: typeof all) {
+    for (const { motion, place } of part) {
+      const random = randomAt(seed, ...place)
+      const scene = drawScene(random, motion, size.width / size.height)
+      yield renderScene(scene, size, times, { table: noise, random })
+      onProgress?.(++done, all.length)
+    }
+  }
+
+  const staging = join(out, `.making-${process.pid}`)
+  const write = async (number: number, ending: AbortSignal) => {
+    const part = all.slice(number * PART, (number + 1) * PART)
+    const folder = join(staging, `${number}`)
+    await mkdir(folder, { recursive: true })
+    await encode(folder, paint(part), { ...size, frames, clips: part.length }, ending)
+    for (const [i, { file }] of part.entries()) await rename(join(folder, fileName(i)), join(out, file))
+  }
+  try {
+    for (const { name } of splits) {
+      for (const motion of MOTION_CLASSES) await mkdir(join(out, name, motion), { recursive: true })
+    }
+    const parts = Math.ceil(all.length / PART)
+    const written = inOrder(parts, write, { atOnce: ENCODERS, ahead: parts, ...(signal && { signal }) })
+    for await (const _ of written);
+  } finally {
+    await rm(staging, { recursive: true, force: true })
+  }
+
+  // Last, so that a list that is there is a data set that is whole.
+  await writeFile(join(out, CLASSES_FILE), `${MOTION_CLASSES.join('\n')}\n`)
+  const writeList = async (name: string) => {
+    const entries = all.filter(({ split }) => split === name)
+    await writeFile(
+      join(out, `${name}.csv`),
+      formatList(entries.map(({ file, label }) => ({ path: file, label }))),
+    )
+    return entries.length
+  }
+  return {
+    out,
+    classes: MOTION_CLASSES,
+    training: await writeList('train'),
+    validation: await writeList('val'),
+  }
+}
+
+const fileName = (clip: number): string => `${String(clip + 1).padStart(4, '0')}.mp4`
+
+/**
+ * Encodes clips of equal length into files of their own, `0001.mp4` …, with one run of FFmpeg. The quantiser is constant and nothing looks ahead: a frame's quality must not tell of what moves after it.
+ */
+async function encode(
+  folder: string,
+  clips: Iterable<Uint8Array>,
+  shape: Size & { readonly frames: number; readonly clips: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const { ffmpeg } = await findBinaries()
+  const cuts = Array.from({ length: shape.clips - 1 }, (_, i) => (i + 1) * shape.frames)
+  const errors = await run({
+    program: ffmpeg,
+    // Names are relative, so that a % in the folder's means nothing.
+    cwd: folder,
+    file: { shown: folder, path: folder },
+    signal,
+    input: clips,
+    args: [
+      ...['-hide_banner', '-nostats', '-loglevel', 'level+error', '-y'],
+      ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${shape.width}x${shape.height}`, '-r', `${RATE}`],
+      ...['-i', 'pipe:0', '-c:v', 'libx264', '-preset', 'veryfast', '-qp', '23', '-threads', '1'],
+      ...['-x264-params', 'mbtree=0:rc-lookahead=0', '-bf', '0', '-pix_fmt', 'yuv420p'],
+      ...['-g', `${shape.frames}`, '-keyint_min', `${shape.frames}`, '-sc_threshold', '0'],
+      ...['-fflags', '+bitexact', '-flags:v', '+bitexact', '-map_metadata', '-1'],
+      ...['-f', 'segment', '-segment_format', 'mp4', '-reset_timestamps', '1', '-segment_start_number', '1'],
+      ...(cuts.length > 0 ? ['-segment_frames', cuts.join(',')] : ['-segment_time', '1000000']),
+      '%04d.mp4',
+    ],
+    onOutput: () => true,
+  })
+  const names = new Set(await readdir(folder))
+  const missing = Array.from({ length: shape.clips }, (_, clip) => fileName(clip)).find(
+    (name) => !names.has(name),
+  )
+  if (errors.length === 0 && missing === undefined) return
+  throw new MnVideoError(
+    'data',
+    `${folder}: FFmpeg could not encode the clips: ${reasonFrom(errors, { shown: folder, path: folder })}.\nIt must have libx264, and the disk room.`,
+  )
+}
+
+function check({ width, height, ...counts }: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(counts)) {
+    if (Number.isInteger(value) && value! >= 1 && value! <= 1_000_000) continue
+    throw new MnVideoError(
+      'usage',
+      `${name} of the motion data set must be a whole number from 1, not ${value}.`,
+    )
+  }
+  for (const side of [width!, height!]) {
+    if (Number.isInteger(side) && side % 2 === 0 && side >= 16 && side <= 4096) continue
+    throw new MnVideoError(
+      'usage',
+      `the size of the motion data set must be even numbers from 16, such as 128x96, not ${width}x${height}.`,
+    )
+  }
+}

@@ -1,0 +1,140 @@
+/** Accuracy against cost as curves of points: of runs, from their results, and of papers. No drawing. */
+import { MnVideoError } from '../errors.ts'
+import type { Configuration } from '../network/graph.ts'
+import { parseViews } from '../video/sampling.ts'
+import { frontierOf } from './frontier.ts'
+import type { Published, PublishedPoint, PublishedSeries } from './published.ts'
+import type { SweepResult } from './sweep-results.ts'
+
+/** What a cost is of: one clip (or image), or all views of a video. */
+export type Per = 'clip' | 'video'
+
+export interface Curve {
+  readonly name: string
+  readonly origin: 'run' | 'published'
+  /** Points of separate networks are not joined by a line. */
+  readonly drawnAs: 'curve' | 'points'
+  readonly dataset: string
+  /** Where the accuracies come from, for readers. */
+  readonly source: string
+  /** From the cheapest to the dearest. */
+  readonly points: readonly CurvePoint[]
+}
+
+export interface CurvePoint {
+  /** 1e9 multiply-adds. */
+  readonly gflops: number
+  /** Percent. */
+  readonly top1: number
+  /** `6×224×.73`, frames × size × width; of images `0.73-224`. */
+  readonly label: string
+  readonly configuration?: Configuration
+  /** Whether no other point of its curve is as accurate at its cost. Those that are not have no label. */
+  readonly onFrontier: boolean
+}
+
+/** What a run's curve is made of. */
+export interface RunResults {
+  readonly name: string
+  readonly media: 'video' | 'image'
+  readonly dataset: string
+  readonly results: readonly Pick<SweepResult, 'width' | 'frames' | 'size' | 'macs' | 'top1' | 'views'>[]
+  /** Where the accuracies come from. */
+  readonly source: string
+}
+
+/** All results of a run, the frontier marked. */
+export function runCurve({ name, media, dataset, results, source }: RunResults, per: Per): Curve {
+  const tradeoffs = results.map(({ width, frames, size, macs, top1, views }) => ({
+    configuration: { width, frames, size },
+    macs: per === 'video' ? macs * viewCount(views) : macs,
+    top1,
+  }))
+  const frontier = new Set(frontierOf(tradeoffs))
+  const points = tradeoffs.map(
+    (one): CurvePoint => ({
+      gflops: one.macs / 1e9,
+      top1: 100 * one.top1,
+      label: configurationLabel(one.configuration, media),
+      configuration: one.configuration,
+      onFrontier: frontier.has(one),
+    }),
+  )
+  return { name, origin: 'run', drawnAs: 'curve', dataset, source, points: byCost(points) }
+}
+
+/** The curves of a published file, and the names of those whose cost is of something else than asked for. */
+export function publishedCurves(
+  published: Published,
+  per: Per,
+): { readonly curves: readonly Curve[]; readonly leftOut: readonly string[] } {
+  const factor = factorTo(per, published)
+  if (factor === undefined) return { curves: [], leftOut: published.series.map(({ name }) => name) }
+  const curves = published.series.map((series): Curve => {
+    const points = series.points.map((point): CurvePoint => {
+      const configuration = configurationOf(point)
+      return {
+        gflops: point.gflops * factor,
+        top1: point.top1,
+        label: labelOf(point, series, published),
+        ...(configuration && { configuration }),
+        onFrontier: true,
+      }
+    })
+    return {
+      name: series.name,
+      origin: 'published',
+      drawnAs: series.drawn_as,
+      dataset: published.dataset,
+      source: sourceOf(series),
+      points: byCost(points),
+    }
+  })
+  return { curves, leftOut: [] }
+}
+
+/** `6×224×.73`: frames × size × width, as the papers write; of images `0.73-224`. */
+export function configurationLabel({ width, frames, size }: Configuration, media: 'video' | 'image'): string {
+  if (media === 'image') return `${Number.isInteger(width) ? width.toFixed(1) : width}-${size}`
+  return `${frames}×${size}×${String(width).replace(/^0\./, '.')}`
+}
+
+/** The configuration of a published point; undefined where it has none. */
+export const configurationOf = ({ width, frames, size }: PublishedPoint): Configuration | undefined =>
+  width === undefined || frames === undefined || size === undefined ? undefined : { width, frames, size }
+
+function labelOf(point: PublishedPoint, series: PublishedSeries, { per }: Published): string {
+  if (point.name !== undefined) return point.name
+  const configuration = configurationOf(point)
+  // Several methods at one cost lie on each other: their names say more than that cost's configuration.
+  if (!configuration || series.points.length === 1) return series.name
+  return configurationLabel(configuration, per === 'image' ? 'image' : 'video')
+}
+
+/** From a published cost to the one asked for; undefined where the number of views is not known. */
+function factorTo(per: Per, published: Published): number | undefined {
+  if ((published.per === 'video') === (per === 'video')) return 1
+  if (published.views === undefined) return undefined
+  return per === 'video' ? published.views : 1 / published.views
+}
+
+const sourceOf = ({ source, read_from, reading_error, note }: PublishedSeries): string =>
+  `${source}; ${read_from === 'figure' ? 'read off its figure' : `from: ${read_from}`}, ±${reading_error.gflops} GFLOPs, ±${reading_error.top1} %.${note ? ` ${note}` : ''}`
+
+const byCost = (points: readonly CurvePoint[]): CurvePoint[] =>
+  [...points].sort((a, b) => a.gflops - b.gflops || a.top1 - b.top1)
+
+function viewCount(views: string): number {
+  const { temporal, spatial } = parseViews(views)
+  return temporal * spatial
+}
+
+/** @throws MnVideoError `usage` for runs of videos and of images together: their costs are of different things */
+export function mediaOf(runs: readonly Pick<RunResults, 'name' | 'media'>[]): 'video' | 'image' | undefined {
+  const other = runs.find(({ media }) => media !== runs[0]!.media)
+  if (!other) return runs[0]?.media
+  throw new MnVideoError(
+    'usage',
+    `${runs[0]!.name} classifies ${runs[0]!.media}s, ${other.name} ${other.media}s: their costs cannot share an axis. Draw them one by one.`,
+  )
+}

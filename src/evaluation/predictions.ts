@@ -1,0 +1,53 @@
+/** What a configuration answered for each validation sample, one line each; and which answers are wrong. */
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Configuration } from '../network/graph.ts'
+import { formatCsv } from './csv.ts'
+import { appendJsonLines, type JsonLinesWriter, readJsonLines } from './json-lines.ts'
+import { predictionsFile } from './run-folder.ts'
+
+const index = z.int().nonnegative()
+
+const schema = z.object({
+  /** The file that was classified, as the data set names it. */
+  sample: z.string(),
+  label: index,
+  /** The five best classes (fewer where the network has fewer), the best first, and their scores. */
+  classes: z.array(index).min(1),
+  scores: z.array(z.number()).min(1),
+})
+
+export type Prediction = Readonly<z.infer<typeof schema>>
+
+/** None where the configuration's answers were not kept. */
+export const readPredictions = (run: string, configuration: Configuration): Promise<Prediction[]> =>
+  readJsonLines(join(run, predictionsFile(configuration)), schema)
+
+export const appendPredictions = (
+  run: string,
+  configuration: Configuration,
+): Promise<JsonLinesWriter<Prediction>> => appendJsonLines(join(run, predictionsFile(configuration)))
+
+/** Those whose best class is not the label; the surest mistake first. */
+export const wrongPredictions = (predictions: readonly Prediction[]): Prediction[] =>
+  predictions
+    .filter(({ label, classes }) => classes[0] !== label)
+    .sort((a, b) => b.scores[0]! - a.scores[0]! || (a.sample < b.sample ? -1 : 1))
+
+/** One line per prediction: the sample, its label, and the best classes with their scores. */
+export function predictionsCsv(predictions: readonly Prediction[], labels: readonly string[]): string {
+  const places = Math.max(0, ...predictions.map(({ classes }) => classes.length))
+  const nameOf = (k: number) => labels[k] ?? `class ${k}`
+  return formatCsv([
+    [
+      'sample',
+      'label',
+      ...Array.from({ length: places }, (_, i) => [`class ${i + 1}`, `score ${i + 1}`]).flat(),
+    ],
+    ...predictions.map(({ sample, label, classes, scores }) => [
+      sample,
+      nameOf(label),
+      ...classes.flatMap((k, i) => [nameOf(k), scores[i]]),
+    ]),
+  ])
+}

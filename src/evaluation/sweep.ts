@@ -1,0 +1,200 @@
+/** Accuracies of many configurations of one network on a validation set. */
+import type { Config } from '../config/index.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { type EvaluationRequest, evaluationClips } from '../data/evaluation-clips.ts'
+import { createFrameIndexes } from '../data/frame-indexes.ts'
+import { decodedSize } from '../data/views.ts'
+import type { Engine, FrameBatch, Plan } from '../engines/engine.ts'
+import { MnVideoError } from '../errors.ts'
+import type { Configuration, Network } from '../network/graph.ts'
+import { configurationKey, resolve } from '../network/resolve.ts'
+import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
+import type { Views } from '../video/sampling.ts'
+import { createMetrics } from './metrics.ts'
+import { toInputs } from './views.ts'
+
+/** What is evaluated. */
+export interface Subject {
+  readonly engine: Engine
+  readonly network: Network
+  readonly config: Config
+  readonly weights: ParameterStore
+  /** Batch-norm statistics by `configurationKey`. */
+  readonly statistics: ReadonlyMap<string, BatchNormStatistics>
+}
+
+export interface SweepOptions {
+  readonly views: Views
+  readonly signal?: AbortSignal
+  /** Samples decoded, of all: each size decodes its own. */
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+/** The scores of one validation sample: the softmax averaged over its views. */
+export interface Scored {
+  readonly sample: number
+  readonly label: number
+  /** [classes], summing to 1. */
+  readonly scores: Float32Array
+}
+
+/** One configuration's answers on the validation set, in the order of the set; files that cannot be read are left out. */
+export interface Swept {
+  readonly configuration: Configuration
+  /** Usable until the next result is asked for. */
+  readonly plan: Plan
+  readonly scored: readonly Scored[]
+  readonly failed: ReadonlyMap<string, string>
+}
+
+/** Pixels of a run: enough to keep all threads busy, few enough to stay in the caches. */
+const PIXELS_PER_RUN = 16 * 224 * 224
+const LARGEST_RUN = 64
+
+/**
+ * Runs configurations on a validation set, those whose clips are decoded at one size together: each clip is decoded
+ * once per size. Results come size by size, so that a caller can keep them as they come.
+ */
+export async function* sweep(
+  subject: Subject,
+  dataset: Dataset,
+  configurations: readonly Configuration[],
+  options: SweepOptions,
+): AsyncGenerator<Swept> {
+  const sizeOf = (configuration: Configuration) => decodedSize(subject.network, configuration.size)
+  const sizes = [...new Set(configurations.map(sizeOf))]
+  const indexes = createFrameIndexes()
+  for (const [i, size] of sizes.entries()) {
+    const group = configurations.filter((configuration) => sizeOf(configuration) === size)
+    const plans = await compileAll(subject, group)
+    try {
+      yield* sweepSize(subject, dataset, plans, {
+        ...options,
+        size,
+        indexes,
+        onProgress: (done) => options.onProgress?.(i * dataset.size + done, sizes.length * dataset.size),
+      })
+    } finally {
+      for (const plan of plans) plan.dispose()
+    }
+  }
+}
+
+/** The metrics of scored samples. */
+export function metricsOf(classes: number, scored: readonly Scored[]) {
+  const metrics = createMetrics(classes)
+  for (const { scores, label } of scored) metrics.add(scores, label)
+  return metrics.result()
+}
+
+function compileAll(
+  { engine, network, config, weights, statistics }: Subject,
+  group: readonly Configuration[],
+) {
+  const { mean, std } = config
+  return Promise.all(
+    group.map((configuration) => {
+      const found = statistics.get(configurationKey(configuration))
+      if (!found) {
+        throw new MnVideoError(
+          'run',
+          `width ${configuration.width}, frames ${configuration.frames}, size ${configuration.size} has no batch-norm statistics, and without them it only guesses. Calibrate it first.`,
+        )
+      }
+      return engine.compile(resolve(network, configuration), weights, {
+        normalisation: { mean, std },
+        statistics: found,
+      })
+    }),
+  )
+}
+
+/** Clips of some samples, waiting to be run together. */
+interface Waiting {
+  readonly sample: number
+  readonly label: number
+  readonly clips: readonly FrameBatch[]
+}
+
+async function* sweepSize(
+  { network, config }: Subject,
+  dataset: Dataset,
+  plans: readonly Plan[],
+  { size, views, signal, indexes, onProgress }: SweepOptions & Pick<EvaluationRequest, 'size' | 'indexes'>,
+): AsyncGenerator<Swept> {
+  const scored = plans.map((): Scored[] => [])
+  const failed = new Map<string, string>()
+  let waiting: Waiting[] = []
+  let done = 0
+  const flush = async () => {
+    const clips = waiting.flatMap((sample) => sample.clips)
+    if (clips.length === 0) return
+    for (const [i, plan] of plans.entries()) {
+      const scores = await scoresOf(plan, network, clips)
+      let first = 0
+      for (const { sample, label, clips } of waiting) {
+        scored[i]!.push({ sample, label, scores: average(scores.slice(first, first + clips.length)) })
+        first += clips.length
+      }
+    }
+    waiting = []
+  }
+  const request = { size, views, ...(signal && { signal }), ...(indexes && { indexes }) }
+  for await (const item of evaluationClips(dataset, network, config, request)) {
+    if ('error' in item) {
+      failed.set(dataset.name(item.sample), item.error.message)
+      refuseTooManyBad(dataset, config, failed)
+    } else {
+      waiting.push(item)
+      if (waiting.length * item.clips.length >= runLength(item.clips[0]!)) await flush()
+    }
+    onProgress?.(++done, dataset.size)
+  }
+  await flush()
+  for (const [i, plan] of plans.entries()) {
+    yield { configuration: plan.subNetwork.configuration, plan, scored: scored[i]!, failed }
+  }
+}
+
+const runLength = ({ frames, height, width }: FrameBatch): number =>
+  Math.min(LARGEST_RUN, Math.max(1, Math.floor(PIXELS_PER_RUN / (frames * height * width))))
+
+/** Scores of each clip, run in batches. */
+async function scoresOf(plan: Plan, network: Network, clips: readonly FrameBatch[]): Promise<Float32Array[]> {
+  const length = runLength(clips[0]!)
+  const scores: Float32Array[] = []
+  for (let start = 0; start < clips.length; start += length) {
+    const batch = joinBatches(clips.slice(start, start + length))
+    const result = await plan.run(toInputs(network, plan.subNetwork.configuration, batch))
+    for (let n = 0; n < batch.batch; n++) {
+      scores.push(result.scores.slice(n * network.classes, (n + 1) * network.classes))
+    }
+  }
+  return scores
+}
+
+function joinBatches(parts: readonly FrameBatch[]): FrameBatch {
+  const [first] = parts
+  if (parts.length === 1) return first!
+  const data = new Uint8Array(parts.reduce((sum, part) => sum + part.data.length, 0))
+  let at = 0
+  for (const part of parts) {
+    data.set(part.data, at)
+    at += part.data.length
+  }
+  return { ...first!, data, batch: parts.reduce((sum, part) => sum + part.batch, 0) }
+}
+
+function average(rows: readonly Float32Array[]): Float32Array {
+  if (rows.length === 1) return rows[0]!
+  return rows[0]!.map((_, k) => rows.reduce((sum, row) => sum + row[k]!, 0) / rows.length)
+}
+
+function refuseTooManyBad(dataset: Dataset, config: Config, failed: ReadonlyMap<string, string>): void {
+  if (failed.size <= Math.max(4, config.max_bad_fraction * dataset.size)) return
+  const [[file, reason]] = [...failed] as [[string, string]]
+  throw new MnVideoError(
+    'media',
+    `${failed.size} of the validation samples cannot be read, the first: ${file} (${reason}).\nRemove them from the list, or raise max_bad_fraction (${config.max_bad_fraction}).`,
+  )
+}

@@ -1,0 +1,269 @@
+/**
+ * Testing a run: many configurations calibrated, evaluated on the validation set and timed, and the query table
+ * made of them. What is done is in the run's files as soon as it is done, so an interrupted test goes on.
+ */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Dataset, openDatasets } from '../data/dataset.ts'
+import { openTrainingLoader } from '../data/loader.ts'
+import type { Engine } from '../engines/engine.ts'
+import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
+import type { Configuration } from '../network/graph.ts'
+import { configurationKey, resolve } from '../network/resolve.ts'
+import type { BatchNormStatistics } from '../network/store.ts'
+import { parseViews } from '../video/sampling.ts'
+import { calibrate, calibrationClips } from './calibrate.ts'
+import { frontierOf } from './frontier.ts'
+import { measureLatency } from './latency.ts'
+import { topClasses } from './metrics.ts'
+import { appendPredictions } from './predictions.ts'
+import { configurationsOf, type QueryTable, type TableEntry } from './query-table.ts'
+import {
+  findStatistics,
+  findTable,
+  predictionsFile,
+  pruneStatistics,
+  readWeightedRun,
+  saveStatistics,
+  statisticsFile,
+  type WeightedRun,
+  writeTable,
+} from './run-folder.ts'
+import { metricsOf, type Scored, sweep } from './sweep.ts'
+import { appendSweep, readSweep, type SweepResult } from './sweep-results.ts'
+
+export interface TestOptions extends EngineOptions {
+  /** What to test; default: the lists of the run's configuration. */
+  readonly widths?: readonly number[]
+  readonly sizes?: readonly number[]
+  readonly frames?: readonly number[]
+  /** `TEMPORALxSPATIAL`; default: the configuration's. */
+  readonly views?: string
+  /** Configuration keys that say where the data lie now, as `key=value`. */
+  readonly set?: readonly string[]
+  readonly engine?: EngineName
+  readonly signal?: AbortSignal
+  readonly onEvent?: (event: TestEvent) => void
+}
+
+export type TestEvent =
+  | {
+      readonly event: 'start'
+      readonly network: string
+      readonly engine: string
+      readonly samples: number
+      readonly configurations: number
+      /** Already there from before. */
+      readonly done: number
+    }
+  | {
+      readonly event: 'progress'
+      readonly what: 'calibration' | 'validation'
+      readonly done: number
+      readonly total: number
+    }
+  | { readonly event: 'result'; readonly result: SweepResult }
+
+export interface Tested {
+  readonly results: readonly SweepResult[]
+  readonly table: QueryTable
+}
+
+/**
+ * Tests configurations of a run and writes its query table: every result of its weights so far, with batch-norm
+ * statistics for those on the frontier.
+ *
+ * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
+ */
+export async function testRun(folder: string, options: TestOptions = {}): Promise<Tested> {
+  const run = await readWeightedRun(folder, options.set ?? [])
+  const views = options.views ?? run.config.views
+  parseViews(views)
+  const asked = askedConfigurations(run, options)
+  const known = (await readSweep(folder)).filter(
+    (result) => result.weights === run.weightsId && result.views === views,
+  )
+  const done = new Set(known.map(configurationKey))
+  const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
+  const engine = await openEngine(options.engine, options)
+  const datasets = await openDatasets(run.config)
+  options.onEvent?.({
+    event: 'start',
+    network: run.network.name,
+    engine: engine.description,
+    samples: datasets.val.size,
+    configurations: asked.length,
+    done: asked.length - missing.length,
+  })
+  const results = [...known]
+  if (missing.length > 0) {
+    const statistics = await calibrateMissing(run, engine, datasets.train, missing, options)
+    for await (const result of evaluate(run, engine, datasets.val, missing, statistics, views, options)) {
+      results.push(result)
+      options.onEvent?.({ event: 'result', result })
+    }
+  }
+  return { results, table: await keepTable(run, results) }
+}
+
+/** Every combination that was asked for, from the dearest to the cheapest. */
+function askedConfigurations({ config, network }: WeightedRun, options: TestOptions): Configuration[] {
+  const widths = options.widths ?? config.width_mult_list
+  const [narrowest, widest] = config.width_mult_range
+  const outside = widths.find((width) => width < narrowest || width > widest)
+  if (outside !== undefined) {
+    throw new MnVideoError(
+      'usage',
+      `width ${outside} is outside the range that the run was trained in. Give widths from ${narrowest} to ${widest}.`,
+    )
+  }
+  return configurationsOf({
+    widths,
+    frames: options.frames ?? config.frames_list,
+    sizes: options.sizes ?? config.resolution_list,
+  })
+    .map((configuration) => ({ configuration, macs: resolve(network, configuration).macs }))
+    .sort((a, b) => b.macs - a.macs)
+    .map(({ configuration }) => configuration)
+}
+
+/** The statistics of configurations by key: those that are kept, and the others estimated and kept. */
+async function calibrateMissing(
+  run: WeightedRun,
+  engine: Engine,
+  dataset: Dataset,
+  configurations: readonly Configuration[],
+  { signal, onEvent }: TestOptions,
+): Promise<Map<string, BatchNormStatistics>> {
+  const { config, network, weights, weightsId, folder } = run
+  const found = new Map<string, BatchNormStatistics>()
+  for (const configuration of configurations) {
+    const kept = await findStatistics(run, configuration)
+    if (kept) found.set(configurationKey(configuration), kept)
+  }
+  const missing = configurations.filter((configuration) => !found.has(configurationKey(configuration)))
+  if (missing.length === 0) return found
+  const loader = openTrainingLoader(dataset, network, config, { ...(signal && { signal }) })
+  const { mean, std } = config
+  const trainer = await engine.openTrainer(network, weights, {
+    momentum: 0,
+    nesterov: false,
+    weightDecay: 0,
+    normalisation: { mean, std },
+  })
+  try {
+    const total = config.calibration_batches
+    const estimated = await calibrate(trainer, network, missing, calibrationClips(loader, total), (done) =>
+      onEvent?.({ event: 'progress', what: 'calibration', done, total }),
+    )
+    for (const configuration of missing) {
+      const key = configurationKey(configuration)
+      found.set(key, estimated.get(key)!)
+      await saveStatistics(folder, configuration, estimated.get(key)!, weightsId)
+    }
+    return found
+  } finally {
+    trainer.dispose()
+  }
+}
+
+/** Accuracy, latency and answers of configurations, kept as they come. */
+async function* evaluate(
+  run: WeightedRun,
+  engine: Engine,
+  dataset: Dataset,
+  configurations: readonly Configuration[],
+  statistics: ReadonlyMap<string, BatchNormStatistics>,
+  views: string,
+  { signal, onEvent }: TestOptions,
+): AsyncGenerator<SweepResult> {
+  const { config, network, weights, folder } = run
+  const subject = { engine, network, config, weights, statistics }
+  const writer = await appendSweep(folder)
+  try {
+    const results = sweep(subject, dataset, configurations, {
+      views: parseViews(views),
+      ...(signal && { signal }),
+      onProgress: (done, total) => onEvent?.({ event: 'progress', what: 'validation', done, total }),
+    })
+    for await (const { configuration, plan, scored, failed } of results) {
+      await keepPredictions(folder, configuration, dataset, scored)
+      const { median, fastest, slowest } = await measureLatency(plan)
+      const { macs, params } = plan.subNetwork
+      const { top1, top5, meanClassAccuracy, ece } = metricsOf(network.classes, scored)
+      const result: SweepResult = {
+        ...configuration,
+        ...{ macs, params, top1, top5, meanClassAccuracy, ece, views },
+        samples: scored.length,
+        ...(failed.size > 0 && { unreadable: failed.size }),
+        latencyMs: rounded(median),
+        latencyRangeMs: [rounded(fastest), rounded(slowest)],
+        weights: run.weightsId,
+      }
+      await writer.append(result)
+      yield result
+    }
+  } finally {
+    await writer.close()
+  }
+}
+
+async function keepPredictions(
+  folder: string,
+  configuration: Configuration,
+  dataset: Dataset,
+  scored: readonly Scored[],
+): Promise<void> {
+  await rm(join(folder, predictionsFile(configuration)), { force: true })
+  const writer = await appendPredictions(folder, configuration)
+  try {
+    for (const { sample, label, scores } of scored) {
+      const classes = topClasses(scores)
+      await writer.append({
+        sample: dataset.name(sample),
+        label,
+        classes,
+        scores: classes.map((k) => Number(scores[k]!.toFixed(6))),
+      })
+    }
+  } finally {
+    await writer.close()
+  }
+}
+
+/**
+ * All results as entries, those on the frontier with their statistics; the others' are removed. What the run's table
+ * had of these weights and was not tested stays.
+ */
+async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Promise<QueryTable> {
+  // One that cannot be read is replaced: testing again is the way out that its error names.
+  const before = await findTable(run.folder, run.network).catch(() => undefined)
+  const tested = new Set(results.map(configurationKey))
+  const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
+  const frontier = new Set(frontierOf(results).map(configurationKey))
+  const entries = [
+    ...kept.filter((entry) => !tested.has(configurationKey(entry))),
+    ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
+      const configuration = { width, frames, size }
+      return {
+        ...configuration,
+        ...{ macs, params, top1, top5 },
+        ...(latencyMs !== undefined && { latencyMs }),
+        ...(frontier.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
+      }
+    }),
+  ].sort((a, b) => a.macs - b.macs)
+  const table: QueryTable = {
+    format: 'mn-video query table 1',
+    network: run.network.name,
+    trained: true,
+    weights: run.weightsId,
+    entries,
+  }
+  await writeTable(run.folder, table, new Map())
+  await pruneStatistics(run.folder, table)
+  return table
+}
+
+const rounded = (milliseconds: number): number => Number(milliseconds.toPrecision(4))

@@ -1,0 +1,24 @@
+/** SVG pictures as PNG, by sharp's librsvg with the fonts of the machine. */
+import sharp from 'sharp'
+
+/** Dots per inch of SVG's own pixel. */
+const SVG_DENSITY = 72
+
+/** @param scale pixels of the PNG for one of the SVG */
+export async function svgToPng(svg: string, scale: number): Promise<Uint8Array> {
+  return sharp(Buffer.from(svg), { density: SVG_DENSITY * scale })
+    .png()
+    .toBuffer()
+}
+
+/** Whether this machine has a font: without one every letter is drawn as the same empty box, and nothing says so. */
+export async function hasFonts(): Promise<boolean> {
+  const [one, other] = await Promise.all(['1', '8'].map(drawnText))
+  return !one!.equals(other!)
+}
+
+function drawnText(text: string): Promise<Buffer> {
+  const letters = `<text x="2" y="30" font-family="sans-serif" font-size="30">${text}</text>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">${letters}</svg>`
+  return sharp(Buffer.from(svg)).raw().toBuffer()
+}

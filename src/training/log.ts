@@ -1,0 +1,104 @@
+/** What training tells while it runs: the events that callers show and that `log.jsonl` keeps, one a line. */
+import { appendFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MnVideoError, reasonOf } from '../errors.ts'
+import type { Configuration } from '../network/graph.ts'
+
+export type TrainingEvent =
+  | StartEvent
+  | StepEvent
+  | ValidationEvent
+  | CheckpointEvent
+  | BadFileEvent
+  | ProgressEvent
+  | EndEvent
+
+/** Training begins, or goes on. */
+export interface StartEvent {
+  readonly event: 'start'
+  readonly network: string
+  readonly engine: string
+  readonly method: string
+  /** Steps done before. */
+  readonly step: number
+  readonly steps: number
+  readonly stepsPerEpoch: number
+  readonly trainingSamples: number
+  readonly validationSamples: number
+  /** Bytes that a step takes beside the weights. */
+  readonly bytes: number
+}
+
+export interface StepEvent {
+  readonly event: 'step'
+  /** Steps done, this one included. */
+  readonly step: number
+  /** Epochs done, with the part of the current one. */
+  readonly epoch: number
+  readonly lr: number
+  /** By sub-network: `full` learned the labels, the others its softmax. */
+  readonly losses: Readonly<Record<string, number>>
+  /** What each of them was: width, frames, size. */
+  readonly configurations: Readonly<Record<string, Configuration>>
+  /** Of the full network on this step's samples, in training mode, 0 to 1. */
+  readonly top1: number
+  readonly gradientNorm: number
+  /** Clips or images a second, and the share of the time spent waiting for them, over the latest steps. */
+  readonly samplesPerSecond: number
+  readonly waitShare: number
+  readonly secondsLeft: number
+}
+
+/** One configuration on the validation set, with its own batch-norm statistics. */
+export interface ValidationEvent extends Configuration {
+  readonly event: 'validation'
+  readonly step: number
+  readonly epoch: number
+  readonly macs: number
+  readonly top1: number
+  readonly top5: number
+  readonly samples: number
+}
+
+export interface CheckpointEvent {
+  readonly event: 'checkpoint'
+  readonly step: number
+  readonly file: string
+}
+
+/** A file that cannot be read; another one of its class takes its place. */
+export interface BadFileEvent {
+  readonly event: 'bad-file'
+  readonly file: string
+  readonly reason: string
+}
+
+/** How far calibration or validation has come; not kept. */
+export interface ProgressEvent {
+  readonly event: 'progress'
+  readonly what: 'calibration' | 'validation'
+  readonly done: number
+  readonly total: number
+}
+
+export interface EndEvent {
+  readonly event: 'end'
+  readonly step: number
+  /** Why: all epochs are done, or somebody asked. */
+  readonly reason: 'done' | 'stopped'
+  readonly seconds: number
+}
+
+/** The file's name in a run. */
+export const LOG = 'log.jsonl'
+
+/** Appends events to the log of a run, each with the time. A resumed run goes on in the same file. */
+export function openLog(folder: string): (event: TrainingEvent) => Promise<void> {
+  const file = join(folder, LOG)
+  return async (event) => {
+    const line = JSON.stringify({ time: new Date().toISOString(), ...event })
+    await appendFile(file, `${line}\n`).catch((error: unknown) => {
+      throw new MnVideoError('run', `${file}: cannot be written: ${reasonOf(error)}.`, { cause: error })
+    })
+  }
+}

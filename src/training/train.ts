@@ -1,0 +1,371 @@
+/**
+ * Training from a configuration to a run: the loop around `mutualStep`, with everything that lets it be stopped,
+ * watched and gone on with. Nothing is printed here; callers listen to events.
+ */
+import { join } from 'node:path'
+import type { Config } from '../config/index.ts'
+import { openDatasets } from '../data/dataset.ts'
+import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
+import type { Engine, Trainer } from '../engines/engine.ts'
+import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
+import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
+import { buildNetwork } from '../models/index.ts'
+import type { Network } from '../network/graph.ts'
+import { configurationKey } from '../network/resolve.ts'
+import type { ParameterStore } from '../network/store.ts'
+import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
+import { lockRun } from './lock.ts'
+import { openLog, type StepEvent, type TrainingEvent } from './log.ts'
+import { requireMemory } from './memory.ts'
+import { createMeter } from './meter.ts'
+import { type MovingAverage, movingAverage } from './moving-average.ts'
+import { learningRate } from './schedule.ts'
+import { type Start, startRun } from './start.ts'
+import { mutualStep, type StepResult } from './step.ts'
+import { openTensorboard, type TensorboardWriter } from './tensorboard.ts'
+import { tableOf, type Validation, validate } from './validate.ts'
+
+export interface TrainOptions extends EngineOptions {
+  /** The folder of the run; new or empty, or with `resume` one that was trained in. */
+  readonly folder: string
+  /** Go on from the run's latest checkpoint. */
+  readonly resume?: boolean
+  /** Default: the best engine there is. */
+  readonly engine?: EngineName
+  /** Writes TensorBoard event files into the run's `tensorboard` folder. */
+  readonly tensorboard?: boolean
+  /** Ends training after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal
+  readonly onEvent?: (event: TrainingEvent) => void
+}
+
+export interface Trained {
+  readonly folder: string
+  readonly step: number
+  /** `stopped` by the signal; then the run can be resumed. */
+  readonly reason: 'done' | 'stopped'
+  /** Of the last validation; absent when stopped. */
+  readonly validation?: Validation
+}
+
+/** What a training needs besides its weights: made from a configuration alone. */
+export interface Workplace {
+  readonly config: Config
+  readonly network: Network
+  readonly engine: Engine
+  readonly loader: TrainingLoader
+  readonly datasets: Awaited<ReturnType<typeof openDatasets>>
+  readonly stepsPerEpoch: number
+  /** Kills the decoders. */
+  close(): void
+}
+
+/**
+ * Trains the network of a configuration. The run's folder gets the configuration, a log, checkpoints and at the
+ * end the weights and the query table of the validated configurations.
+ *
+ * @throws MnVideoError `config`, `media`, `run`, `engine` or `training`; the last checkpoint is whole whatever happens
+ */
+export async function train(config: Config, options: TrainOptions): Promise<Trained> {
+  const { folder, signal } = options
+  const network = buildNetwork(config)
+  const report = (event: TrainingEvent) => options.onEvent?.(event)
+  const place = await openWorkplace(config, network, options, (file, reason) =>
+    report({ event: 'bad-file', file, reason }),
+  )
+  let unlock: (() => Promise<void>) | undefined
+  try {
+    const start = await startRun(folder, network, config, options.resume ?? false)
+    unlock = await lockRun(folder)
+    const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
+    const run = await openRun(place, start, folder, report, tensorboard)
+    try {
+      return await loop(place, run, signal)
+    } finally {
+      run.trainer.dispose()
+    }
+  } finally {
+    place.close()
+    await unlock?.()
+  }
+}
+
+/** Opens what a configuration trains with: its data sets and an engine. */
+export async function openWorkplace(
+  config: Config,
+  network: Network,
+  options: EngineOptions & { readonly engine?: EngineName },
+  onBad: (file: string, reason: string) => void,
+): Promise<Workplace> {
+  const datasets = await openDatasets(config)
+  const engine = await openEngine(options.engine, options)
+  const closing = new AbortController()
+  const loader = openTrainingLoader(datasets.train, network, config, { signal: closing.signal, onBad })
+  return {
+    config,
+    network,
+    engine,
+    loader,
+    datasets,
+    stepsPerEpoch: Math.ceil(loader.batchesPerEpoch / config.accumulate),
+    close: () => closing.abort(),
+  }
+}
+
+export const trainerOptions = ({ momentum, nesterov, weight_decay, mean, std }: Config) => ({
+  momentum,
+  nesterov,
+  weightDecay: weight_decay,
+  normalisation: { mean, std },
+})
+
+/** The changing part of a training. */
+interface Run {
+  readonly folder: string
+  readonly weights: ParameterStore
+  readonly trainer: Trainer
+  readonly average?: MovingAverage
+  readonly meter: ReturnType<typeof createMeter>
+  /** Tells, logs and draws an event. */
+  record(event: TrainingEvent): Promise<void>
+  progress: Progress
+}
+
+async function openRun(
+  { config, network, engine, datasets, stepsPerEpoch }: Workplace,
+  start: Start,
+  folder: string,
+  report: (event: TrainingEvent) => void,
+  tensorboard: TensorboardWriter | undefined,
+): Promise<Run> {
+  const { weights, progress } = start
+  const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
+  for (const [name, values] of start.velocities ?? []) trainer.velocities().get(name)!.set(values)
+  const bytes = requireMemory(trainer, network, config)
+  const log = openLog(folder)
+  const record = async (event: TrainingEvent) => {
+    report(event)
+    if (event.event !== 'progress') await log(event)
+    await tensorboard?.write(...scalarsOf(event))
+  }
+  await record({
+    event: 'start',
+    network: network.name,
+    engine: engine.description,
+    method: config.method,
+    step: progress.step,
+    steps: stepsPerEpoch * config.num_epochs,
+    stepsPerEpoch,
+    trainingSamples: datasets.train.size,
+    validationSamples: datasets.val.size,
+    bytes,
+  })
+  return {
+    folder,
+    weights,
+    trainer,
+    ...(config.ema > 0 && { average: movingAverage(network, weights, config.ema, start.average) }),
+    meter: createMeter(),
+    record,
+    progress,
+  }
+}
+
+async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined): Promise<Trained> {
+  const { config, network, loader, stepsPerEpoch } = place
+  const { folder, meter } = run
+  const steps = stepsPerEpoch * config.num_epochs
+  const before = run.progress.seconds
+  const started = performance.now()
+  const seconds = () => before + (performance.now() - started) / 1000
+  let saved = { step: run.progress.step, at: performance.now() }
+  let validation: Validation | undefined
+
+  const save = async () => {
+    if (saved.step === run.progress.step) return
+    run.progress = { ...run.progress, seconds: seconds() }
+    const average = run.average && { average: run.average.weights.values }
+    const file = await writeCheckpoint(folder, network, {
+      progress: run.progress,
+      weights: run.weights,
+      velocities: run.trainer.velocities(),
+      ...average,
+    })
+    await pruneCheckpoints(folder, config.keep_checkpoints, run.progress.best?.step)
+    saved = { step: run.progress.step, at: performance.now() }
+    await run.record({ event: 'checkpoint', step: run.progress.step, file })
+  }
+  const end = async (reason: 'done' | 'stopped'): Promise<Trained> => {
+    await save()
+    const { step } = run.progress
+    await run.record({ event: 'end', step, reason, seconds: seconds() })
+    return { folder, step, reason, ...(reason === 'done' && validation && { validation }) }
+  }
+
+  while (run.progress.step < steps) {
+    const epoch = Math.floor(run.progress.step / stepsPerEpoch)
+    const batches = loader.epoch(epoch, (run.progress.step % stepsPerEpoch) * config.accumulate)
+    try {
+      while (run.progress.step < (epoch + 1) * stepsPerEpoch) {
+        const group = await meter.waiting(() => unlessAborted(take(batches, config.accumulate), signal))
+        if (group === undefined) return await end('stopped')
+        await oneStep(place, run, group)
+        if (signal?.aborted) return await end('stopped')
+        if (performance.now() - saved.at > config.checkpoint_minutes * 60_000) await save()
+      }
+    } finally {
+      // Not waited for: it would first finish decoding what nobody reads any more.
+      batches.return(undefined).catch(() => undefined)
+    }
+    const isLast = run.progress.step >= steps
+    const isDue = config.validate_every > 0 && (epoch + 1) % config.validate_every === 0
+    // Before what may take long, so that it is not lost to whatever happens there.
+    await save()
+    if (isLast || isDue) {
+      validation = await unlessAborted(look(place, run, signal), signal)
+      if (validation === undefined) return end('stopped')
+      const id = await saveWeights(folder, network, run.average?.weights ?? run.weights)
+      const { table, statistics } = tableOf(network, validation)
+      await writeTable(folder, { ...table, weights: id }, statistics)
+    }
+    meter.skip()
+  }
+  return end('done')
+}
+
+async function oneStep(
+  { config, network, stepsPerEpoch }: Workplace,
+  run: Run,
+  group: readonly Batch[],
+): Promise<void> {
+  const { step } = run.progress
+  const lr = learningRate(config, step / stepsPerEpoch)
+  const result = await mutualStep(run.trainer, network, config, group, { step, learningRate: lr })
+  refuseNonsense(run, result, lr)
+  run.average?.update()
+  run.progress = { ...run.progress, step: step + 1 }
+  run.meter.step(result.samples)
+  await run.record(stepEvent(config, run, result, lr, stepsPerEpoch))
+}
+
+function stepEvent(
+  config: Config,
+  { progress: { step }, meter }: Run,
+  result: StepResult,
+  lr: number,
+  stepsPerEpoch: number,
+): StepEvent {
+  return {
+    event: 'step',
+    step,
+    epoch: step / stepsPerEpoch,
+    lr,
+    losses: Object.fromEntries(result.losses.map(({ name, loss }) => [name, loss])),
+    configurations: Object.fromEntries(result.losses.map(({ name, configuration }) => [name, configuration])),
+    top1: result.top1,
+    gradientNorm: result.gradientNorm,
+    samplesPerSecond: meter.samplesPerSecond,
+    waitShare: meter.waitShare,
+    secondsLeft: (stepsPerEpoch * config.num_epochs - step) * meter.secondsPerStep,
+  }
+}
+
+/** Losses that have left the numbers do not come back. */
+function refuseNonsense({ progress }: Run, { losses, gradientNorm }: StepResult, lr: number): void {
+  if (Number.isFinite(gradientNorm)) return
+  const last = losses.at(-1)!
+  const where = Number.isFinite(last.loss)
+    ? 'the gradient is'
+    : `the loss of sub-network ${last.name} (${configurationKey(last.configuration)}: width-frames-size) is`
+  throw new MnVideoError(
+    'training',
+    `step ${progress.step + 1}: ${where} not a finite number, at learning rate ${lr.toPrecision(3)}.\n` +
+      'Train again with a lower lr, a longer warm-up (warmup_epochs) or clip_gradient: 1.',
+  )
+}
+
+/** Calibrates, validates, and remembers the best. */
+async function look(place: Workplace, run: Run, signal: AbortSignal | undefined): Promise<Validation> {
+  const { engine, network, config, loader, datasets, stepsPerEpoch } = place
+  const weights = run.average?.weights ?? run.weights
+  const trainer = run.average
+    ? await engine.openTrainer(network, weights, trainerOptions(config))
+    : run.trainer
+  try {
+    const context = { engine, network, config, loader, dataset: datasets.val, trainer, weights }
+    const validation = await validate(context, (event) => void run.record(event), signal)
+    const { step } = run.progress
+    for (const { width, frames, size, macs, top1, top5 } of validation.entries) {
+      await run.record({
+        event: 'validation',
+        step,
+        epoch: step / stepsPerEpoch,
+        width,
+        frames,
+        size,
+        macs,
+        top1,
+        top5,
+        samples: validation.samples,
+      })
+    }
+    const mean = validation.entries.reduce((sum, { top1 }) => sum + top1, 0) / validation.entries.length
+    if (!run.progress.best || mean > run.progress.best.top1) {
+      run.progress = { ...run.progress, best: { step, top1: mean } }
+    }
+    return validation
+  } finally {
+    if (trainer !== run.trainer) trainer.dispose()
+  }
+}
+
+/** The next batches, at most `count`. */
+async function take(batches: AsyncGenerator<Batch>, count: number): Promise<Batch[]> {
+  const group: Batch[] = []
+  while (group.length < count) {
+    const next = await batches.next()
+    if (next.done) break
+    group.push(next.value)
+  }
+  return group
+}
+
+/** The result of a task, or undefined as soon as the signal is given; the task is left to itself then. */
+async function unlessAborted<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  if (!signal) return task
+  task.catch(() => undefined)
+  if (signal.aborted) return undefined
+  let stop = () => {}
+  const aborted = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined)
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    return await Promise.race([task, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+function scalarsOf(event: TrainingEvent): [number, Record<string, number>] {
+  switch (event.event) {
+    case 'step': {
+      const losses = Object.entries(event.losses).map(([name, loss]) => [`loss/${name}`, loss] as const)
+      return [
+        event.step,
+        {
+          ...Object.fromEntries(losses),
+          lr: event.lr,
+          top1: event.top1,
+          samples_per_second: event.samplesPerSecond,
+          wait_share: event.waitShare,
+        },
+      ]
+    }
+    case 'validation':
+      return [event.step, { [`validation/top1/${configurationKey(event)}`]: event.top1 }]
+    default:
+      return [0, {}]
+  }
+}

@@ -1,0 +1,235 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { afterAll, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config/index.ts'
+import { openDatasets } from '../../src/data/dataset.ts'
+import { makeMotion } from '../../src/data/motion/make-motion.ts'
+import { noiseTable, renderScene } from '../../src/data/motion/render.ts'
+import {
+  drawMovement,
+  drawScene,
+  MARGIN,
+  MOTION_CLASSES,
+  type MotionClass,
+  placeShape,
+  type Scene,
+  ZOOM_RATIO,
+} from '../../src/data/motion/scene.ts'
+import { randomAt } from '../../src/data/streams.ts'
+import { readFrameIndex } from '../../src/video/frame-index.ts'
+import { testFolder } from '../support/render.ts'
+
+const folder = await testFolder()
+afterAll(folder.remove)
+
+const ASPECT = 4 / 3
+const OPPOSITE: Readonly<Record<MotionClass, MotionClass>> = {
+  move_down: 'move_up',
+  move_up: 'move_down',
+  move_left: 'move_right',
+  move_right: 'move_left',
+  turn_clockwise: 'turn_counterclockwise',
+  turn_counterclockwise: 'turn_clockwise',
+  zoom_in: 'zoom_out',
+  zoom_out: 'zoom_in',
+}
+
+describe('a motion class', () => {
+  it('is all that differs between scenes of the same draws', () => {
+    const scenes = MOTION_CLASSES.map((motion) => drawScene(randomAt(7), motion, ASPECT))
+    const pixels = (scene: Scene) =>
+      [scene.background, ...scene.shapes.map(({ sprite }) => sprite)].map(({ data }) =>
+        Buffer.from(data).toString('base64'),
+      )
+    const rest = ({ start, shapes, shakes, noise }: Scene) => [
+      start,
+      shapes.map((shape) => ({ ...shape, sprite: '' })),
+      shakes,
+      noise,
+    ]
+    for (const scene of scenes) {
+      expect(pixels(scene)).toEqual(pixels(scenes[0]!))
+      expect(rest(scene)).toEqual(rest(scenes[0]!))
+    }
+    const directions = scenes.map(({ rate }) =>
+      Object.values(rate)
+        .map(Math.sign)
+        .map((sign) => sign + 0),
+    )
+    expect(new Set(directions.map(String)).size).toBe(8)
+    for (const direction of directions) expect(direction.filter((sign) => sign !== 0)).toHaveLength(1)
+  })
+
+  it('is not in the pose of any one moment: at each, every coordinate is uniform on its circle', () => {
+    const draws = 1000
+    const looks = drawScene(randomAt(1), 'zoom_in', ASPECT)
+    const shape = looks.shapes[2]!
+    for (const motion of MOTION_CLASSES) {
+      const scenes = Array.from({ length: draws }, (_, seed) => ({
+        ...looks,
+        ...drawMovement(randomAt(99, seed), motion, ASPECT),
+      }))
+      for (const time of [0, 0.5, 4 / 3]) {
+        const poses = scenes.map((scene) => placeShape(scene, shape, time))
+        const shares = {
+          x: poses.map(({ x }) => (x + MARGIN) / (ASPECT + 2 * MARGIN)),
+          y: poses.map(({ y }) => (y + MARGIN) / (1 + 2 * MARGIN)),
+          angle: poses.map(({ angle }) => angle),
+          zoom: poses.map(({ radius }) => 1 + Math.log(radius / shape.radius) / Math.log(ZOOM_RATIO)),
+        }
+        // Kolmogorov and Smirnov's distance from uniform; 1.95 / √n is exceeded once in a thousand samples.
+        for (const values of Object.values(shares)) {
+          expect(distanceFromUniform(values)).toBeLessThan(1.95 / Math.sqrt(draws))
+        }
+      }
+    }
+  })
+
+  it('played backwards is the opposite one, frame by frame', () => {
+    const size = { width: 40, height: 30 }
+    const end = 1.3
+    const times = [0, 0.4, 0.9, end]
+    for (const motion of MOTION_CLASSES) {
+      const scene = drawScene(randomAt(5), motion, ASPECT)
+      const opposite = drawScene(randomAt(5), OPPOSITE[motion], ASPECT)
+      const backwards = renderScene(startingAtEnd(opposite, scene, end), size, times)
+      const forwards = renderScene(
+        scene,
+        size,
+        times.map((time) => end - time),
+      )
+      const largest = forwards.reduce((most, value, i) => Math.max(most, Math.abs(value - backwards[i]!)), 0)
+      expect(largest).toBeLessThanOrEqual(1)
+    }
+  })
+
+  it('cannot be told from one frame by a linear model of its pixels', () => {
+    const size = { width: 16, height: 12 }
+    const table = noiseTable(randomAt(3))
+    const draw = (from: number, perClass: number) =>
+      MOTION_CLASSES.flatMap((motion, label) =>
+        Array.from({ length: perClass }, (_, i) => {
+          const random = randomAt(11, from + i, label)
+          const pixels = renderScene(drawScene(random, motion, ASPECT), size, [0.6], { table, random })
+          return { label, values: Float64Array.from(pixels, (value) => value / 255 - 0.5) }
+        }),
+      )
+    const [training, testing] = [draw(0, 40), draw(1000, 40)]
+    const weights = train(training, size.width * size.height * 3)
+    const right = testing.filter(({ label, values }) => classOf(weights, values) === label).length
+    // Chance is 40 of 320, its standard deviation 5.9.
+    expect(right).toBeLessThan(40 + 3.5 * 5.9)
+    expect(training.filter(({ label, values }) => classOf(weights, values) === label).length).toBeGreaterThan(
+      200,
+    )
+  })
+})
+
+describe('the motion data set', () => {
+  const options = { clips: 16, validation: 8, size: { width: 32, height: 24 }, frames: 12 }
+
+  it('is H.264 files that lists and class folders open alike', async () => {
+    const progress: string[] = []
+    const out = folder.path('100% motion')
+    const made = await makeMotion({
+      ...options,
+      out,
+      onProgress: (done, total) => progress.push(`${done}/${total}`),
+    })
+    expect(made).toEqual({ out, classes: MOTION_CLASSES, training: 16, validation: 8 })
+    expect(progress).toEqual(Array.from({ length: 24 }, (_, i) => `${i + 1}/24`))
+    const config = (rest: string) => parseConfig(`model: x3d\nnum_classes: 8\n${rest}`, folder.path('c.yml'))
+    const lists = await openDatasets(config(`dataset: folder\ndataset_dir: "${out}"`))
+    expect([lists.train.size, lists.val.size, lists.train.classes]).toEqual([16, 8, MOTION_CLASSES])
+    expect([lists.train.name(3), lists.train.label(3)]).toEqual([`${out}/train/move_left/0002.mp4`, 1])
+    for (const path of [lists.train.name(0), lists.train.name(15), lists.val.name(7)]) {
+      const { info, times, keyframes } = await readFrameIndex(path)
+      expect(info).toMatchObject({ codec: 'h264', width: 32, height: 24, frameRate: 30, startTime: 0 })
+      expect([times.length, keyframes]).toEqual([12, [0]])
+    }
+  })
+
+  it('follows from its seed', async () => {
+    const file = async (name: string, seed: number) => {
+      await makeMotion({ ...options, out: folder.path(name), seed })
+      return readFile(folder.path(`${name}/train/zoom_in/0002.mp4`))
+    }
+    const [first, again, other] = [await file('a', 1), await file('b', 1), await file('c', 2)]
+    expect(again).toEqual(first)
+    expect(other).not.toEqual(first)
+    expect(await readdir(folder.path('a'))).toEqual(['classes.txt', 'train', 'train.csv', 'val', 'val.csv'])
+  })
+
+  it.each([
+    [{ clips: 0 }, 'clips of the motion data set must be a whole number from 1, not 0.'],
+    [{ size: { width: 33, height: 24 } }, 'must be even numbers from 16, such as 128x96, not 33x24.'],
+  ])('cannot be of %j', async (wrong, message) => {
+    await expect(makeMotion({ ...options, ...wrong, out: folder.path('d') })).rejects.toThrow(message)
+  })
+
+  it('can be interrupted', async () => {
+    const control = new AbortController()
+    const onProgress = () => control.abort(new Error('interrupted'))
+    const making = makeMotion({ ...options, out: folder.path('e'), signal: control.signal, onProgress })
+    await expect(making).rejects.toThrow('interrupted')
+  })
+})
+
+/** A scene whose pose at time 0 is the other's at its end, and whose camera shakes backwards from there. */
+function startingAtEnd(opposite: Scene, scene: Scene, end: number): Scene {
+  const { start, rate } = scene
+  return {
+    ...opposite,
+    start: {
+      x: start.x + rate.x * end,
+      y: start.y + rate.y * end,
+      angle: start.angle + rate.angle * end,
+      zoom: start.zoom + rate.zoom * end,
+    },
+    shakes: scene.shakes.map((shake) => ({
+      ...shake,
+      frequency: -shake.frequency,
+      phase: shake.phase + shake.frequency * end,
+    })),
+  }
+}
+
+function distanceFromUniform(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted.reduce(
+    (most, value, i) =>
+      Math.max(most, Math.abs(value - i / sorted.length), Math.abs(value - (i + 1) / sorted.length)),
+    0,
+  )
+}
+
+interface Example {
+  readonly label: number
+  readonly values: Float64Array
+}
+
+/** Softmax regression, 30 passes of stochastic gradient descent: weights and a bias per class. */
+function train(examples: readonly Example[], length: number): Float64Array[] {
+  const weights = MOTION_CLASSES.map(() => new Float64Array(length + 1))
+  const random = randomAt(1)
+  for (let step = 0; step < 30 * examples.length; step++) {
+    const { label, values } = examples[random.integer(examples.length)]!
+    const scores = scoresOf(weights, values)
+    const highest = Math.max(...scores)
+    const shares = scores.map((score) => Math.exp(score - highest))
+    const sum = shares.reduce((a, b) => a + b)
+    for (const [k, row] of weights.entries()) {
+      const error = 0.02 * (shares[k]! / sum - (k === label ? 1 : 0))
+      for (let i = 0; i < length; i++) row[i]! -= error * values[i]!
+      row[length]! -= error
+    }
+  }
+  return weights
+}
+
+const scoresOf = (weights: readonly Float64Array[], values: Float64Array): number[] =>
+  weights.map((row) => values.reduce((sum, value, i) => sum + value * row[i]!, row[values.length]!))
+
+function classOf(weights: readonly Float64Array[], values: Float64Array): number {
+  const scores = scoresOf(weights, values)
+  return scores.indexOf(Math.max(...scores))
+}
