@@ -1,7 +1,7 @@
 /**
  * Times the tfjs engine on TensorFlow's native backend beside the native engine and ONNX Runtime: the same sub-networks
  * and inputs, outputs compared first, then all sides in turn. `--training` times training steps; `--steps 1000` trains a
- * small network for so long and prints what stays in memory.
+ * small network that long and prints what stays in memory.
  *
  * npx tsc -p tsconfig.bench.json && node build/bench/benchmarks/tensorflow.js [--repeats 5] [--training] [name …]
  */
@@ -16,11 +16,11 @@ import { feedsOf, largestDifference } from '../src/checkpoints/onnx/runtime.ts'
 import type { Engine, Inputs } from '../src/engines/engine.ts'
 import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
 import { openTfjsEngine } from '../src/engines/tfjs/engine.ts'
-import { x3d } from '../src/models/x3d.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { createRandom } from '../src/network/random.ts'
 import { fullConfiguration, isKind, resolve, type SubNetwork } from '../src/network/resolve.ts'
 import { initialStatistics } from '../src/network/store.ts'
+import { everyKind } from '../test/support/every-kind.ts'
 import { WORK } from './work.ts'
 
 const SGD = { momentum: 0.9, nesterov: true, weightDecay: 5e-5 }
@@ -113,12 +113,9 @@ async function trainingSides(
   return sides
 }
 
-/** Mutual steps of a small X3D: the full width and a drawn one, as training does. */
+/** Steps of a small network with every kind of node: the full width and a drawn one, as mutual learning takes them. */
 async function watchMemory(steps: number): Promise<void> {
-  const network = x3d({
-    ...{ classes: 10, frames: 4, size: 32 },
-    ...{ widthFactor: 1, depthFactor: 0.4, headFeatures: 64 },
-  })
+  const network = everyKind()
   const trainer = await tensorflow.openTrainer(network, initialise(network, 1), SGD)
   const random = createRandom(1)
   for (let step = 0; step <= steps; step++) {
