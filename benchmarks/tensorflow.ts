@@ -125,8 +125,11 @@ async function watchMemory(steps: number): Promise<void> {
     }
     await trainer.step({ learningRate: 1e-3 })
     if (step % (steps / 10) !== 0) continue
-    const mebibytes = (process.memoryUsage.rss() / 2 ** 20).toFixed(0)
-    console.log(`step ${step}: ${tf.memory().numTensors} tensors, ${mebibytes} MiB resident`)
+    // With --expose-gc, garbage does not count.
+    globalThis.gc?.()
+    const { rss, heapUsed } = process.memoryUsage()
+    const [resident, heap] = [rss, heapUsed].map((bytes) => (bytes / 2 ** 20).toFixed(1))
+    console.log(`step ${step}: ${tf.memory().numTensors} tensors, ${resident} MiB resident, heap ${heap} MiB`)
   }
   trainer.dispose()
   console.log(`disposed: ${tf.memory().numTensors} tensors`)
