@@ -90,7 +90,7 @@ function prepareProcess(): void {
   Object.assign(util, LEGACY)
   // Which CPU features and which GPU it found, on standard error at every start.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
-  // TensorFlow's own kernels for gradients of 3-D convolutions can be 500 times slower than oneDNN's, which it uses by
+  // TensorFlow's own kernels for gradients of 3-D convolutions can be 50 times slower than oneDNN's, which it uses by
   // itself on the newest processors only.
   process.env.TF_ENABLE_ONEDNN_OPTS ??= '1'
   // Without this each process takes nearly all of the GPU's memory for itself.
