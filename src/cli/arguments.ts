@@ -1,5 +1,6 @@
 /** Readers of option values; each refuses what it cannot read with the option's name and what was expected. */
 import { InvalidArgumentError } from 'commander'
+import { TFJS_BACKENDS } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Budget } from '../evaluation/options.ts'
 
@@ -22,6 +23,12 @@ export function count(text: string): number {
   if (/^\d+$/.test(text.trim()) && value >= 1 && Number.isSafeInteger(value)) return value
   throw new InvalidArgumentError('Give a whole number from 1.')
 }
+
+/** The option of commands that open an engine. */
+export const BACKEND_OPTION = [
+  '--backend <name>',
+  `of the tfjs engine: one of ${TFJS_BACKENDS.join(', ')} (default: the first that loads)`,
+] as const
 
 /** Values separated by commas, each read alike. */
 export const listOf =

@@ -105,7 +105,8 @@ async function engines(): Promise<Finding[]> {
       findings.push({ what, state: 'ok', detail: description })
     } catch (error) {
       const reason = messageOf(error).split('\n').slice(1).join('; ').replace(`${backend}: `, '')
-      findings.push({ what, state: 'absent', detail: reason })
+      const way = backend === 'tensorflow' ? '; docs/tensorflow.md shows how to install it' : ''
+      findings.push({ what, state: 'absent', detail: `${reason}${way}` })
     }
   }
   try {

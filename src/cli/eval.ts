@@ -1,6 +1,6 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import { type Command, Option } from 'commander'
-import { ENGINES, type EngineName } from '../engines/index.ts'
+import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
@@ -9,7 +9,7 @@ import { betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation
 import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
 import { parseViews } from '../video/sampling.ts'
-import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import { BACKEND_OPTION, type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable } from './table.ts'
 
@@ -22,6 +22,7 @@ interface Options extends BudgetOptions {
   readonly per: 'clip' | 'video'
   readonly labels?: string
   readonly engine?: EngineName
+  readonly backend?: TfjsBackend
   readonly threads?: number
   readonly json?: true
 }
@@ -56,6 +57,7 @@ export function addEval(program: Command): void {
     .option('--topk <count>', 'classes to list', count, 5)
     .option('--labels <file>', "class names, one a line (default: the run's)")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .option('--json', 'as JSON')
     .addHelpText(
@@ -72,9 +74,10 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
-  const { engine, labels, threads } = options
+  const { engine, backend, labels, threads } = options
   const model = await loadModel(options.model ?? (await newestRun()), {
     ...(engine && { engine }),
+    ...(backend && { backend }),
     ...(threads !== undefined && { threads }),
     ...(labels !== undefined && { labels }),
   })
@@ -152,6 +155,7 @@ function heading(model: Model, entry: TableEntry, budget: Budget): string {
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${model.engine.description}`,
+    ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
     `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
     ...betterNote(model, budget),
   ].join('\n')

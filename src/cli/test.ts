@@ -2,13 +2,13 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../config/index.ts'
-import { ENGINES, type EngineName } from '../engines/index.ts'
+import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
 import { formatMacs } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
-import { collect, count, listOf, positiveNumber } from './arguments.ts'
+import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './arguments.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
@@ -21,6 +21,7 @@ interface Options {
   readonly views?: string
   readonly set?: readonly string[]
   readonly engine?: EngineName
+  readonly backend?: TfjsBackend
   readonly threads?: number
   readonly json?: true
 }
@@ -44,6 +45,7 @@ export function addTest(program: Command): void {
       collect,
     )
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .option('--json', 'as JSON')
     .addHelpText(

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
-import { ENGINES, type EngineName } from '../engines/index.ts'
+import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -10,7 +10,7 @@ import { dryRun } from '../training/dry-run.ts'
 import type { StepEvent, TrainingEvent } from '../training/log.ts'
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
-import { collect, count } from './arguments.ts'
+import { BACKEND_OPTION, collect, count } from './arguments.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
@@ -24,6 +24,7 @@ interface Options {
   readonly dryRun?: true
   readonly tensorboard?: true
   readonly engine?: EngineName
+  readonly backend?: TfjsBackend
   readonly threads?: number
 }
 
@@ -40,6 +41,7 @@ export function addTrain(program: Command): void {
     .option('--dry-run', 'read the data, run one step, and tell time and memory; nothing is written')
     .option('--tensorboard', "write TensorBoard event files into the run's folder")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
+    .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
     .addHelpText(
       'after',
@@ -48,8 +50,12 @@ export function addTrain(program: Command): void {
     )
     .action(async (file: string, options: Options) => {
       const config = applyOverrides(await loadConfig(file), options.set ?? [])
-      const { engine, threads } = options
-      const using = { ...(engine && { engine }), ...(threads !== undefined && { threads }) }
+      const { engine, backend, threads } = options
+      const using = {
+        ...(engine && { engine }),
+        ...(backend && { backend }),
+        ...(threads !== undefined && { threads }),
+      }
       if (options.dryRun) return console.log(await describeDryRun(config, using))
       const folder = options.out ?? folderFor(file, config)
       if (config.test_only) return testOnly(config, folder, using)
@@ -84,7 +90,7 @@ async function trainWithSignals(config: Config, folder: string, options: Options
   const show = showEvents(config, status)
   let saved: number | undefined
   try {
-    const { engine, threads, tensorboard } = options
+    const { engine, backend, threads, tensorboard } = options
     const trained = await train(config, {
       folder,
       signal: stop.signal,
@@ -95,6 +101,7 @@ async function trainWithSignals(config: Config, folder: string, options: Options
       ...(options.resume && { resume: true }),
       ...(tensorboard && { tensorboard }),
       ...(engine && { engine }),
+      ...(backend && { backend }),
       ...(threads !== undefined && { threads }),
     })
     status.clear()

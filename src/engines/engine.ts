@@ -135,6 +135,8 @@ export interface Engine {
   readonly name: string
   /** For people: versions, backend, threads. */
   readonly description: string
+  /** Why what would have been preferred is not used, one line each. */
+  readonly skipped?: readonly string[]
   /** Compiles a sub-network with the weights as they are now. */
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<Plan>
   /** Starts training weights of a network. */

@@ -2,7 +2,9 @@
 import { MnVideoError } from '../errors.ts'
 import type { Engine } from './engine.ts'
 import { onednnUnavailable, openOnednnEngine } from './onednn/engine.ts'
-import { openTfjsEngine } from './tfjs/engine.ts'
+import { openTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from './tfjs/engine.ts'
+
+export { TFJS_BACKENDS, type TfjsBackend }
 
 /** In order of preference. */
 export const ENGINES = ['onednn', 'tfjs'] as const
@@ -11,21 +13,36 @@ export type EngineName = (typeof ENGINES)[number]
 export interface EngineOptions {
   /** Threads of a run, for engines that let one choose; all processors by default. */
   readonly threads?: number
+  /** The tfjs engine's backend; the best that loads by default. */
+  readonly backend?: TfjsBackend
 }
 
 const OPENERS: Record<EngineName, (options: EngineOptions) => Promise<Engine>> = {
   onednn: (options) => openOnednnEngine(options),
-  tfjs: () => openTfjsEngine(),
+  tfjs: ({ backend }) => openTfjsEngine(backend),
 }
 
 /**
- * Opens the engine asked for, or the best that can be used here.
+ * Opens the engine asked for, or the best that can be used here. A backend asks for the tfjs engine.
  *
- * @throws MnVideoError `engine` when it cannot be used, with the reason
+ * @throws MnVideoError `engine` when it cannot be used, with the reason; `usage` for one that does not exist
  */
 export async function openEngine(name?: EngineName, options: EngineOptions = {}): Promise<Engine> {
   if (name !== undefined && !ENGINES.includes(name)) {
     throw new MnVideoError('usage', `there is no engine "${name}". Give one of ${ENGINES.join(', ')}.`)
+  }
+  const { backend } = options
+  if (backend !== undefined) {
+    if (!TFJS_BACKENDS.includes(backend)) {
+      throw new MnVideoError(
+        'usage',
+        `there is no tfjs backend "${backend}". Give one of ${TFJS_BACKENDS.join(', ')}.`,
+      )
+    }
+    if (name === 'onednn') {
+      throw new MnVideoError('usage', 'the onednn engine has no backends; they belong to --engine tfjs.')
+    }
+    return OPENERS.tfjs(options)
   }
   return OPENERS[name ?? (onednnUnavailable() === undefined ? 'onednn' : 'tfjs')](options)
 }

@@ -2,7 +2,7 @@
 
 import type { Config } from '../config/index.ts'
 import type { Engine, FrameBatch, Inputs, Plan, RunResult } from '../engines/engine.ts'
-import { type EngineName, openEngine } from '../engines/index.ts'
+import { type EngineName, openEngine, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
@@ -19,6 +19,8 @@ const PLANS_KEPT = 8
 export interface LoadOptions {
   /** Default: the best engine there is. */
   readonly engine?: EngineName
+  /** The tfjs engine's backend; default: the best that loads. */
+  readonly backend?: TfjsBackend
   /** Threads that the engine uses, where it lets one choose; default: all processors. */
   readonly threads?: number
   /** A file with one class name a line; default: the configuration's `labels`. */
@@ -83,10 +85,11 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   const run = await readRun(folder)
   const { config, network, table } = run
   const labels = await labelsOf(options.labels ?? config.labels, network.classes)
-  const engine = await openEngine(
-    options.engine,
-    options.threads === undefined ? {} : { threads: options.threads },
-  )
+  const { threads, backend } = options
+  const engine = await openEngine(options.engine, {
+    ...(threads !== undefined && { threads }),
+    ...(backend !== undefined && { backend }),
+  })
   const plans = keepPlans(run, engine)
   const machine = machineOf(engine)
   const latencies = await readLatencies(folder, machine)

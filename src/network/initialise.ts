@@ -11,11 +11,20 @@ const MAX_PARAMETERS = 2 ** 30
 /** Standard deviation of the classifier's weights (PySlowFast's FC_INIT_STD, MutualNet's linear layers). */
 const LINEAR_DEVIATION = 0.01
 
+export interface InitialiseOptions {
+  /** Start the last batch norm of every residual block at 0 (the default), so that blocks begin as identities. */
+  readonly zeroInit?: boolean
+}
+
 /**
  * Convolutions from He et al. 2015 (normal, fan out), linear weights from N(0, 0.01²), batch-norm scales 1
  * (0 for the last of a residual block), everything else 0. The same seed gives the same weights.
  */
-export function initialise(network: Network, seed: number): ParameterStore {
+export function initialise(
+  network: Network,
+  seed: number,
+  { zeroInit = true }: InitialiseOptions = {},
+): ParameterStore {
   const random = createRandom(seed)
   const parameters = parametersOf(network)
   const total = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
@@ -27,7 +36,12 @@ export function initialise(network: Network, seed: number): ParameterStore {
   }
   return new ParameterStore(
     network,
-    new Map(parameters.map((parameter) => [parameter.name, freshValues(parameter, random)])),
+    new Map(
+      parameters.map((parameter) => [
+        parameter.name,
+        freshValues({ ...parameter, zeroInit: zeroInit && parameter.zeroInit }, random),
+      ]),
+    ),
   )
 }
 

@@ -59,7 +59,7 @@ export async function freshStart(network: Network, config: Config): Promise<Star
   if (config.resume !== '') return readCheckpoint(config.resume, network)
   const weights =
     config.pretrained === ''
-      ? initialise(network, config.random_seed)
+      ? initialise(network, config.random_seed, { zeroInit: config.zero_init_final_bn })
       : await pretrainedWeights(config.pretrained, network, config)
   return { progress: { step: 0, seconds: 0 }, weights }
 }

@@ -1,8 +1,9 @@
 /** Opening an engine: which one it is, and why not another. */
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openEngine } from '../../src/engines/index.ts'
 import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
 import { MnVideoError } from '../../src/errors.ts'
+import { emptyFolder } from '../support/tfjs-packages.ts'
 
 const WASM = '@tensorflow/tfjs-backend-wasm'
 const CPU = '@tensorflow/tfjs-backend-cpu'
@@ -42,10 +43,12 @@ describe('an engine', () => {
 })
 
 describe('a tfjs backend', () => {
+  beforeEach(() => vi.stubEnv('MN_VIDEO_TFJS_NODE', emptyFolder()))
   afterEach(() => {
     vi.doUnmock(WASM)
     vi.doUnmock(CPU)
     vi.resetModules()
+    vi.unstubAllEnvs()
   })
 
   it('that does not exist is refused by name', async () => {
@@ -65,7 +68,7 @@ describe('a tfjs backend', () => {
   })
 
   it('that does not load is skipped for the next, with the reason in one line', async () => {
-    breakLibraries(WASM, '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu')
+    breakLibraries(WASM)
     const engine = await openTfjsEngine()
     expect(engine.backend).toBe('cpu')
     expect(engine.skipped.length).toBe(2)
@@ -75,7 +78,7 @@ describe('a tfjs backend', () => {
   })
 
   it('is told with its reason, one line each, when none loads', async () => {
-    breakLibraries(WASM, CPU, '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu')
+    breakLibraries(WASM, CPU)
     const error = await errorOf(openTfjsEngine())
     expect(error.code).toBe('engine')
     const starts = error.message.split('\n').map((line) => line.split(':')[0])

@@ -157,7 +157,7 @@ export const input = {
   data_loader_workers: key({
     kind: integer({ min: 0, max: 1024 }),
     default: 4,
-    doc: 'Samples decoded at the same time.',
+    doc: 'Decoders that run at the same time.',
   }),
   cache_gib: key({
     kind: number({ min: 0 }),

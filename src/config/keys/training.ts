@@ -96,6 +96,11 @@ export const training = {
     default: 8,
     doc: "Batches that a configuration's batch-norm statistics are estimated from.",
   }),
+  zero_init_final_bn: key({
+    kind: flag,
+    default: true,
+    doc: 'Start the last batch norm of every residual block at 0; false: at 1, which short trainings learn faster from.',
+  }),
   random_seed: key({
     kind: integer({ min: 0, max: 2 ** 32 - 1 }),
     default: 1995,

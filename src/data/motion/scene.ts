@@ -72,7 +72,7 @@ export const MARGIN = 0.45
 export const ZOOM_RATIO = 3
 const STILL: Pose = { x: 0, y: 0, angle: 0, zoom: 0 }
 /** Per second, times 0.7 to 1.3. */
-const SPEED: Pose = { x: 0.42, y: 0.42, angle: 0.32, zoom: 0.55 }
+const SPEED: Pose = { x: 0.5, y: 0.5, angle: 0.6, zoom: 0.9 }
 
 const DIRECTION: Readonly<Record<MotionClass, Partial<Pose>>> = {
   move_down: { y: 1 },
@@ -90,7 +90,7 @@ export function drawScene(random: Random, motion: MotionClass, aspect: number): 
   const movement = drawMovement(random, motion, aspect)
   const between = betweenOf(random)
   // A lattice around both circles keeps shapes apart and some in the picture, wherever it starts.
-  const count = 7 + 2 * random.integer(2)
+  const count = 11 + 2 * random.integer(2)
   const zoomStep = 1 + random.integer(count - 1)
   const shapes = Array.from({ length: count }, (_, k) => ({
     x: (k / count) * (aspect + 2 * MARGIN),

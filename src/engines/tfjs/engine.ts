@@ -2,7 +2,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
+import { type Backend, COMPOSITES } from './kernels.ts'
 import { createPlan } from './plan.ts'
+import { loadTensorflow } from './tensorflow.ts'
+import { TENSORFLOW_KERNELS } from './tensorflow-kernels.ts'
+import { openDeviceParameters, openHostParameters } from './trained-parameters.ts'
 import { createTrainer } from './trainer.ts'
 
 /** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
@@ -12,7 +16,6 @@ export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
 export interface TfjsEngine extends Engine {
   readonly name: 'tfjs'
   readonly backend: TfjsBackend
-  /** Why the backends before this one are not used, one line each. */
   readonly skipped: readonly string[]
 }
 
@@ -46,20 +49,9 @@ export async function openTfjsEngine(backend?: TfjsBackend): Promise<TfjsEngine>
 /** Imports what registers a backend with tfjs; returns the name of the library that did. */
 const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   async tensorflow() {
-    const reasons: string[] = []
-    for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
-      try {
-        await import(name)
-        return name
-      } catch (error) {
-        reasons.push(
-          isMissing(error, name)
-            ? `${name} is not installed`
-            : `${name} does not load: ${messageOf(error).split('\n')[0]}`,
-        )
-      }
-    }
-    throw new Error(reasons.join('; '))
+    const { name, version, gpu } = await loadTensorflow()
+    const device = gpu ? 'GPU' : name.endsWith('-gpu') ? 'CPU: it finds no GPU' : 'CPU'
+    return `${name}, TensorFlow ${version}, ${device}`
   },
   async wasm() {
     await import('@tensorflow/tfjs-backend-wasm')
@@ -71,33 +63,42 @@ const LOADERS: Record<TfjsBackend, () => Promise<string>> = {
   },
 }
 
-/**
- * Bytes for activations. WebAssembly addresses 4 GiB, and aborts for good when it runs out; the rest is left to
- * weights and to what freed blocks of other sizes leave unusable.
- */
-const MEMORY_LIMITS: Record<TfjsBackend, number> = {
-  tensorflow: Number.POSITIVE_INFINITY,
-  wasm: 2.5 * 2 ** 30,
-  cpu: Number.POSITIVE_INFINITY,
+/** How each backend computes. */
+const BACKENDS: Record<TfjsBackend, Omit<Backend, 'activate'>> = {
+  tensorflow: {
+    kernels: TENSORFLOW_KERNELS,
+    openParameters: openDeviceParameters,
+    memoryLimit: Number.POSITIVE_INFINITY,
+  },
+  wasm: {
+    kernels: COMPOSITES,
+    openParameters: openHostParameters,
+    // WebAssembly addresses 4 GiB, and aborts for good when it runs out; the rest is left to weights and to what freed
+    // blocks of other sizes leave unusable.
+    memoryLimit: 2.5 * 2 ** 30,
+  },
+  cpu: {
+    kernels: COMPOSITES,
+    openParameters: openHostParameters,
+    memoryLimit: Number.POSITIVE_INFINITY,
+  },
 }
-
-const isMissing = (error: unknown, name: string): boolean =>
-  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && messageOf(error).includes(name)
 
 function createEngine(backend: TfjsBackend, library: string, skipped: readonly string[]): TfjsEngine {
   // The current backend is global to tfjs, and another engine may have changed it. A backend that has started
   // becomes the current one before setBackend's first await, so nothing comes between this and what follows.
   const activate = () => void tf.setBackend(backend)
+  const own: Backend = { activate, ...BACKENDS[backend] }
   return {
     name: 'tfjs',
     backend,
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
-      return createPlan(subNetwork, weights, options, activate, MEMORY_LIMITS[backend])
+      return createPlan(subNetwork, weights, options, own)
     },
     async openTrainer(network, weights, options) {
-      return createTrainer(network, weights, options, activate)
+      return createTrainer(network, weights, options, own)
     },
   }
 }

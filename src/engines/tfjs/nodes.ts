@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Node, NodeOf } from '../../network/graph.ts'
 import type { ResolvedNode } from '../../network/resolve.ts'
+import type { Kernels } from './kernels.ts'
 import * as ops from './ops.ts'
 
 /** A node that computes something. */
@@ -9,6 +10,7 @@ export type ComputedNode = Exclude<Node, { kind: 'input' }>
 
 /** Where a node finds what it needs. */
 export interface Environment {
+  readonly kernels: Kernels
   /** The output of a node that ran before. */
   read(name: string): tf.Tensor5D
   /** A parameter in use, by its name in the store. */
@@ -23,16 +25,16 @@ export function computeNode(
   { shape, kernel }: ResolvedNode,
   environment: Environment,
 ): tf.Tensor5D {
-  const { read } = environment
+  const { read, kernels } = environment
   const parameter = <T extends tf.Tensor>(suffix: string) =>
     environment.parameter<T>(`${node.name}.${suffix}`)
   switch (node.kind) {
     case 'conv': {
-      const y = ops.conv(read(node.input), parameter('weight'), node)
+      const y = kernels.conv(read(node.input), parameter('weight'), node)
       return node.bias ? tf.add(y, parameter<tf.Tensor1D>('bias')) : y
     }
     case 'channelwiseConv':
-      return ops.channelwiseConv(read(node.input), parameter('weight'), node)
+      return kernels.channelwiseConv(read(node.input), parameter('weight'), node)
     case 'batchNorm': {
       const x = read(node.input)
       return ops.batchNorm(
@@ -52,7 +54,7 @@ export function computeNode(
     case 'gate':
       return ops.gate(read(node.input), read(node.gate))
     case 'maxPool':
-      return ops.maxPool(read(node.input), node)
+      return kernels.maxPool(read(node.input), node)
     case 'globalPool':
       return ops.globalPool(read(node.input), kernel!)
     case 'resample':

@@ -5,10 +5,10 @@
  * definition that faster engines are tested against.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import type { ActivationFunction, NodeOf, Triple } from '../../network/graph.ts'
+import type { ActivationFunction, Triple } from '../../network/graph.ts'
 import type { Shape } from '../../network/resolve.ts'
+import type { Window } from './kernels.ts'
 
-type Window = Pick<NodeOf<'channelwiseConv'>, 'kernel' | 'stride' | 'padding'>
 type Pad2D = [[number, number], [number, number], [number, number], [number, number]]
 
 /** Dense convolution; `filter` is [kt, kh, kw, cin, cout]. */
@@ -38,7 +38,7 @@ export function channelwiseConv(x: tf.Tensor5D, filter: tf.Tensor4D, window: Win
  * The sum over the kernel's time taps of a 2-D operation on the frames that the tap sees, folded into the
  * batch.
  */
-function overTimeTaps(
+export function overTimeTaps(
   x: tf.Tensor5D,
   { kernel, stride, padding }: Window,
   apply: (frames: tf.Tensor4D, tap: number) => tf.Tensor4D,

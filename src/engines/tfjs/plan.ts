@@ -6,22 +6,18 @@ import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
 import { checkInputs, checkMemory, checkObserved, checkSignal, checkStatistics, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
+import type { Backend, Kernels } from './kernels.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import * as ops from './ops.ts'
 
 /** Weights and statistics in use, as tensors by parameter name. The plan owns them. */
 type Constants = ReadonlyMap<string, tf.Tensor>
 
-/**
- * @param activate makes the engine's backend tfjs's current one; called before every synchronous stretch
- * @param memoryLimit bytes that the backend can hold for activations
- */
 export function createPlan(
   subNetwork: SubNetwork,
   weights: ParameterStore,
   options: CompileOptions,
-  activate: () => void,
-  memoryLimit: number,
+  { activate, kernels, memoryLimit }: Backend,
 ): Plan {
   checkStatistics(subNetwork, options.statistics)
   activate()
@@ -37,7 +33,7 @@ export function createPlan(
       checkMemory(subNetwork, batch, memoryLimit)
       activate()
       const wanted = new Set([classifier, ...observe])
-      const kept = forward(subNetwork.nodes, batch, wanted, constants, inputs, options)
+      const kept = forward(subNetwork.nodes, batch, wanted, { constants, kernels }, inputs, options)
       try {
         const observed = new Map<string, Observed>()
         for (const [name, tensor] of kept) {
@@ -83,12 +79,13 @@ function forward(
   nodes: readonly ResolvedNode[],
   batch: number,
   wanted: ReadonlySet<string>,
-  constants: Constants,
+  { constants, kernels }: { readonly constants: Constants; readonly kernels: Kernels },
   inputs: Inputs,
   { normalisation, statistics }: CompileOptions,
 ): Map<string, tf.Tensor5D> {
   const values = new Map<string, tf.Tensor5D>()
   const environment: Environment = {
+    kernels,
     read: (name) => values.get(name)!,
     parameter: <T extends tf.Tensor>(name: string) => constants.get(name) as T,
     moments: ({ name }, x) =>

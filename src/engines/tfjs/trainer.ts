@@ -1,77 +1,97 @@
 /**
- * Trains weights with tfjs: the graph forward, keeping every value, then the graph backward. Gradients and the
- * optimiser live on the host at full size, where slices of any width add up.
+ * Trains weights with tfjs: the graph forward, keeping the output of every node, then the graph backward, letting them
+ * go.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { inputsOf, type Network } from '../../network/graph.ts'
 import { activations, peakActivations } from '../../network/profile.ts'
 import { createRandom } from '../../network/random.ts'
-import { isKind, type ResolvedNode, type SubNetwork } from '../../network/resolve.ts'
-import { type BatchNormStatistics, forEachRun, type ParameterStore } from '../../network/store.ts'
+import { isKind, type SubNetwork } from '../../network/resolve.ts'
+import type { BatchNormStatistics, ParameterStore } from '../../network/store.ts'
 import type { Inputs, Trainer, TrainerOptions } from '../engine.ts'
 import { checkInputs, toFloats } from '../inputs.ts'
 import { lossOf } from '../loss.ts'
-import { createSgd } from '../sgd.ts'
 import { backwardNode, type Trace } from './backward.ts'
+import type { Backend } from './kernels.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
 import { channelMoments, type Moments } from './ops.ts'
+import type { SliceGradient, TrainedParameters } from './trained-parameters.ts'
 
-/** @param activate makes the engine's backend tfjs's current one; called before every synchronous stretch */
 export function createTrainer(
   network: Network,
   weights: ParameterStore,
   options: TrainerOptions,
-  activate: () => void,
+  backend: Backend,
 ): Trainer {
-  const sgd = createSgd(network, weights, options)
+  const { activate, kernels } = backend
+  activate()
+  const parameters = backend.openParameters(network, weights, options)
+  const forwardPass = (subNetwork: SubNetwork, inputs: Inputs, dropoutSeed?: number) =>
+    forward(subNetwork, parameters, inputs, kernels, options, dropoutSeed)
   return {
     async accumulate(subNetwork, inputs, target, { scale = 1, dropoutSeed } = {}) {
       checkInputs(subNetwork, inputs)
       activate()
       return tf.tidy(() => {
-        const trace = forward(subNetwork, weights, inputs, options, dropoutSeed)
-        const output = trace.read(network.output)
+        const pass = forwardPass(subNetwork, inputs, dropoutSeed)
+        const output = pass.read(network.output)
         const logits = output.dataSync() as Float32Array
         const { loss, gradient } = lossOf(logits, network.classes, target)
         const dy = tf.tensor5d(
           gradient.map((value) => value * scale),
           output.shape,
         )
-        backward(subNetwork, trace, dy, sgd.gradients)
-        return { loss, logits: logits.slice() }
+        const copied = logits.slice()
+        parameters.addGradients(backward(subNetwork, pass, dy))
+        return { loss, logits: copied }
       })
     },
-    gradients: () => sgd.gradients,
-    velocities: () => sgd.velocities,
-    step: async (rates) => sgd.step(rates),
-    // Every output is kept for the backward pass, which frees nothing before the end either.
+    gradients() {
+      activate()
+      return parameters.gradients()
+    },
+    velocities() {
+      activate()
+      return parameters.velocities()
+    },
+    async step(rates) {
+      activate()
+      return parameters.step(rates)
+    },
+    // Every output is kept until its gradient is done; what a node computes on the way goes with the node.
     bytesFor: (subNetwork, batch) => 4 * batch * (2 * activations(subNetwork) + peakActivations(subNetwork)),
     async statistics(subNetwork, inputs) {
       const batch = checkInputs(subNetwork, inputs)
       activate()
       let found: BatchNormStatistics = new Map()
       tf.tidy(() => {
-        found = unbiased(subNetwork, forward(subNetwork, weights, inputs, options), batch)
+        found = unbiased(subNetwork, forwardPass(subNetwork, inputs), batch)
       })
       return found
     },
-    // Tensors live only while a call runs.
-    dispose() {},
+    dispose: () => parameters.dispose(),
   }
+}
+
+/** What a forward pass kept for the backward one. */
+interface Pass extends Omit<Trace, 'output'> {
+  /** Frees the output of a node that nothing reads any more. */
+  free(name: string): void
 }
 
 /** Computes every node and keeps what the backward pass reads. Called inside a tidy, which frees it. */
 function forward(
   subNetwork: SubNetwork,
-  weights: ParameterStore,
+  trained: TrainedParameters,
   inputs: Inputs,
+  kernels: Backend['kernels'],
   { normalisation }: TrainerOptions,
   dropoutSeed?: number,
-): Omit<Trace, 'output'> {
+): Pass {
   const batch = checkInputs(subNetwork, inputs)
   const parameters = new Map(
     subNetwork.nodes.flatMap((node) =>
-      node.parameters.map((slice) => [slice.name, tf.tensor(weights.gather(slice), [...slice.shape])]),
+      node.parameters.map((slice) => [slice.name, tf.tidy(() => trained.use(slice))]),
     ),
   )
   const random = dropoutSeed === undefined ? undefined : createRandom(dropoutSeed)
@@ -79,6 +99,7 @@ function forward(
   const moments = new Map<string, Moments>()
   const masks = new Map<string, tf.Tensor5D>()
   const environment: Environment = {
+    kernels,
     read: (name) => values.get(name)!,
     parameter: <T extends tf.Tensor>(name: string) => parameters.get(name) as T,
     moments(node, x) {
@@ -96,56 +117,57 @@ function forward(
   }
   for (const resolved of subNetwork.nodes) {
     const { node } = resolved
-    const value =
-      node.kind === 'input'
-        ? inputTensor(toFloats(inputs[node.name]!, normalisation), batch, resolved)
-        : computeNode(node, resolved, environment)
-    values.set(node.name, value)
+    // Of what a node computes on the way, only these outlive it.
+    const kept = tidy(() => {
+      const value =
+        node.kind === 'input'
+          ? inputTensor(toFloats(inputs[node.name]!, normalisation), batch, resolved)
+          : computeNode(node, resolved, environment)
+      return { value, moments: moments.get(node.name), mask: masks.get(node.name) }
+    })
+    values.set(node.name, kept.value)
   }
   return {
+    kernels,
     read: environment.read,
     parameter: environment.parameter,
     moments: (name) => moments.get(name)!,
     dropoutMask: (name) => masks.get(name)!,
+    free: (name) => values.get(name)!.dispose(),
   }
 }
 
-/** Walks the graph from the output to the inputs and adds the parameters' gradients to the full-size ones. */
-function backward(
-  subNetwork: SubNetwork,
-  trace: Omit<Trace, 'output'>,
-  dy: tf.Tensor5D,
-  gradients: ReadonlyMap<string, Float32Array>,
-): void {
+/** `tf.tidy` of an object of tensors; its own type does not allow for absent ones. */
+const tidy = <T extends object>(compute: () => T): T =>
+  tf.tidy(compute as unknown as () => tf.TensorContainer) as unknown as T
+
+/** Walks the graph from the output to the inputs, and returns the gradients of the parameters. */
+function backward(subNetwork: SubNetwork, pass: Pass, dy: tf.Tensor5D): SliceGradient[] {
+  const found: SliceGradient[] = []
   const arriving = new Map<string, tf.Tensor5D>([[subNetwork.network.output, dy]])
   for (const resolved of subNetwork.nodes.toReversed()) {
-    const { node } = resolved
+    const { node, parameters } = resolved
     const gradient = arriving.get(node.name)
-    if (!gradient || node.kind === 'input') continue
-    const own = backwardNode(node, resolved, gradient, { ...trace, output: trace.read(node.name) })
-    inputsOf(node).forEach((name, i) => {
-      const part = own.inputs[i]
-      if (!part) return
-      const others = arriving.get(name)
-      arriving.set(name, others ? tf.add(others, part) : part)
-    })
-    addToFullSize(resolved, own.parameters, gradients)
+    if (gradient && node.kind !== 'input') {
+      const own = tidy(() =>
+        backwardNode(node, resolved, gradient, { ...pass, output: pass.read(node.name) }),
+      )
+      inputsOf(node).forEach((name, i) => {
+        const part = own.inputs[i]
+        if (!part) return
+        const others = arriving.get(name)
+        // Several nodes may be given the same tensor; each frees its own.
+        arriving.set(name, others ? tf.add(others, part) : tf.clone(part))
+        others?.dispose()
+      })
+      for (const part of new Set(own.inputs)) part?.dispose()
+      for (const slice of parameters) found.push({ slice, gradient: own.parameters[slice.name]! })
+      if (!gradient.isDisposed) gradient.dispose()
+    }
+    // Its readers came before it.
+    pass.free(node.name)
   }
-}
-
-function addToFullSize(
-  { parameters }: ResolvedNode,
-  own: Readonly<Record<string, tf.Tensor>>,
-  gradients: ReadonlyMap<string, Float32Array>,
-): void {
-  for (const slice of parameters) {
-    const values = own[slice.name]!.dataSync()
-    const full = gradients.get(slice.name)!
-    let position = 0
-    forEachRun(slice, (start, count) => {
-      for (let i = 0; i < count; i++) full[start + i]! += values[position++]!
-    })
-  }
+  return found
 }
 
 function unbiased(subNetwork: SubNetwork, trace: Omit<Trace, 'output'>, batch: number): BatchNormStatistics {
