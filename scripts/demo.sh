@@ -1,12 +1,11 @@
 #!/bin/sh
-# The main job on real input: renders a clip, makes a model, classifies the clip at two budgets.
+# The main job on real input: renders a data set of labelled clips, trains one network for every budget, tests all its
+# configurations, and classifies an unseen clip at two budgets. About five minutes on two cores with the native engine.
 set -eu
 cd "$(dirname "$0")/.."
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-clip="$folder/a turning shape.mp4"
-run="$folder/x3d"
 
 mn_video() {
   echo "\$ mn-video $*"
@@ -14,12 +13,9 @@ mn_video() {
   echo
 }
 
-echo '$ ffmpeg … # renders four seconds of a pattern that turns'
-"${MN_VIDEO_FFMPEG:-ffmpeg}" -hide_banner -loglevel error -f lavfi -i testsrc2=size=340x256:rate=30:duration=4 \
-  -vf 'rotate=t:fillcolor=gray' -pix_fmt yuv420p "$clip"
-echo
-
-mn_video profile configs/x3d.yml
-mn_video init configs/x3d.yml --out "$run"
-mn_video eval --clip "$clip" --model "$run" --gflops 4
-mn_video eval --clip "$clip" --model "$run" --gflops 0.5
+mn_video data make-motion --out "$folder/motion"
+mn_video train configs/motion-x3d.yml --set dataset_dir="$folder/motion" --out "$folder/run" "$@"
+mn_video test "$folder/run" --widths 1,0.8,0.63 --sizes 48,36 --frames 8,5
+clip="$folder/motion/val/move_left/0001.mp4"
+mn_video eval --clip "$clip" --model "$folder/run" --mflops 13 --topk 3
+mn_video eval --clip "$clip" --model "$folder/run" --mflops 3 --topk 3

@@ -18,7 +18,7 @@ const presets = fileURLToPath(new URL('../../configs/', import.meta.url))
  */
 export async function loadConfig(path: string): Promise<Config> {
   const file = path.replace(/^app:/, '')
-  const preset = /^\w+$/.test(file) ? join(presets, `${file}.yml`) : undefined
+  const preset = /^[\w-]+$/.test(file) ? join(presets, `${file}.yml`) : undefined
   const presetBytes = preset === undefined ? undefined : await readLimited(preset)
   // A folder of a recipe's name (a run, say) does not hide the recipe.
   const bytes = presetBytes && (await isFolder(file)) ? undefined : await readLimited(file)

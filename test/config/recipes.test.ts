@@ -92,8 +92,8 @@ const recipes = {
 } as const
 
 describe('shipped recipes', () => {
-  it('are the seven of the list above', async () => {
-    expect(await presetNames()).toEqual(Object.keys(recipes).sort())
+  it('are the seven of the list above, and the one of the motion set', async () => {
+    expect(await presetNames()).toEqual([...Object.keys(recipes), 'motion-x3d'].sort())
   })
 
   it.each(Object.entries(recipes))('%s loads to its published settings', async (name, expected) => {

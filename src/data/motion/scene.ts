@@ -101,8 +101,8 @@ export function drawScene(random: Random, motion: MotionClass, aspect: number): 
     sprite: drawSprite(random),
   }))
   const shakes = [0, 1].map(() => ({
-    x: between(-0.01, 0.01),
-    y: between(-0.01, 0.01),
+    x: between(-0.003, 0.003),
+    y: between(-0.003, 0.003),
     frequency: between(-2.5, 2.5),
     phase: random.uniform(),
   }))
