@@ -22,3 +22,6 @@ export function formatTable(rows: readonly (readonly (string | number)[])[]): st
 
 /** `3,794,274`. */
 export const thousands = (value: number): string => value.toLocaleString('en-US')
+
+/** `75.07 %` of a share from 0 to 1. */
+export const percent = (share: number): string => `${(100 * share).toFixed(2)} %`

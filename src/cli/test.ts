@@ -12,7 +12,7 @@ import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './argume
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
-import { formatTable, thousands } from './table.ts'
+import { formatTable, percent, thousands } from './table.ts'
 
 interface Options {
   readonly widths?: readonly number[]
@@ -165,5 +165,3 @@ const row = ({ width, frames, size, macs, top1, top5, latencyMs, latencyRangeMs 
   percent(top5),
   latencyMs === undefined ? '' : `${latencyMs} ms (${latencyRangeMs?.join('–')})`,
 ]
-
-const percent = (share: number): string => `${(100 * share).toFixed(2)} %`

@@ -14,7 +14,7 @@ import { BACKEND_OPTION, collect, count } from './arguments.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
-import { formatTable, thousands } from './table.ts'
+import { formatTable, percent, thousands } from './table.ts'
 import { runTest } from './test.ts'
 
 interface Options {
@@ -227,5 +227,3 @@ async function describeDryRun(config: Config, options: Parameters<typeof dryRun>
     'Dry run: nothing was written.',
   ].join('\n')
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(2)} %`
