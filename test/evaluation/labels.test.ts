@@ -11,7 +11,15 @@ describe('labels', () => {
       expect(names, recipe).toHaveLength(classes)
       if (labels !== '') named.push(recipe)
     }
-    expect(named).toEqual(['mobilenet_v1', 'mobilenet_v2', 'resnet50', 'slow', 'slowfast', 'x3d'])
+    expect(named).toEqual([
+      'mobilenet_v1',
+      'mobilenet_v2',
+      'motion-x3d',
+      'resnet50',
+      'slow',
+      'slowfast',
+      'x3d',
+    ])
   })
 
   it('of Kinetics-400 are its class names in alphabetical order, all different', async () => {
