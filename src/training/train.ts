@@ -17,7 +17,7 @@ import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
 import { lockRun } from './lock.ts'
-import { openLog, type StepEvent, type TrainingEvent } from './log.ts'
+import { type BadFileEvent, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
 import { type MovingAverage, movingAverage } from './moving-average.ts'
@@ -71,16 +71,16 @@ export interface Workplace {
 export async function train(config: Config, options: TrainOptions): Promise<Trained> {
   const { folder, signal } = options
   const network = buildNetwork(config)
-  const report = (event: TrainingEvent) => options.onEvent?.(event)
-  const place = await openWorkplace(config, network, options, (file, reason) =>
-    report({ event: 'bad-file', file, reason }),
-  )
+  const bad: BadFileEvent[] = []
+  const place = await openWorkplace(config, network, options, (file, reason) => {
+    bad.push({ event: 'bad-file', file, reason })
+  })
   let unlock: (() => Promise<void>) | undefined
   try {
     const start = await startRun(folder, network, config, options.resume ?? false)
     unlock = await lockRun(folder)
     const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
-    const run = await openRun(place, start, folder, report, tensorboard)
+    const run = await openRun(place, start, { folder, bad, tensorboard, onEvent: options.onEvent })
     try {
       return await loop(place, run, signal)
     } finally {
@@ -129,6 +129,8 @@ interface Run {
   readonly trainer: Trainer
   readonly average?: MovingAverage
   readonly meter: ReturnType<typeof createMeter>
+  /** Files found bad since they were last recorded. */
+  readonly bad: BadFileEvent[]
   /** Tells, logs and draws an event. */
   record(event: TrainingEvent): Promise<void>
   progress: Progress
@@ -137,9 +139,17 @@ interface Run {
 async function openRun(
   { config, network, engine, datasets, stepsPerEpoch }: Workplace,
   start: Start,
-  folder: string,
-  report: (event: TrainingEvent) => void,
-  tensorboard: TensorboardWriter | undefined,
+  {
+    folder,
+    bad,
+    tensorboard,
+    onEvent,
+  }: {
+    readonly folder: string
+    readonly bad: BadFileEvent[]
+    readonly tensorboard: TensorboardWriter | undefined
+    readonly onEvent: TrainOptions['onEvent']
+  },
 ): Promise<Run> {
   const { weights, progress } = start
   const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
@@ -147,9 +157,12 @@ async function openRun(
   const bytes = requireMemory(trainer, network, config)
   const log = openLog(folder)
   const record = async (event: TrainingEvent) => {
-    report(event)
-    if (event.event !== 'progress') await log(event)
-    await tensorboard?.write(...scalarsOf(event))
+    onEvent?.(event)
+    // How far a validation has come is for those who watch.
+    if (event.event === 'progress') return
+    await log(event)
+    const drawn = scalarsOf(event)
+    if (drawn) await tensorboard?.write(drawn.step, drawn.scalars)
   }
   await record({
     event: 'start',
@@ -169,6 +182,7 @@ async function openRun(
     trainer,
     ...(config.ema > 0 && { average: movingAverage(network, weights, config.ema, start.average) }),
     meter: createMeter(),
+    bad,
     record,
     progress,
   }
@@ -182,7 +196,6 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
   const started = performance.now()
   const seconds = () => before + (performance.now() - started) / 1000
   let saved = { step: run.progress.step, at: performance.now() }
-  let validation: Validation | undefined
 
   const save = async () => {
     if (saved.step === run.progress.step) return
@@ -198,11 +211,11 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
     saved = { step: run.progress.step, at: performance.now() }
     await run.record({ event: 'checkpoint', step: run.progress.step, file })
   }
-  const end = async (reason: 'done' | 'stopped'): Promise<Trained> => {
+  const end = async (reason: 'done' | 'stopped', validation?: Validation): Promise<Trained> => {
     await save()
     const { step } = run.progress
     await run.record({ event: 'end', step, reason, seconds: seconds() })
-    return { folder, step, reason, ...(reason === 'done' && validation && { validation }) }
+    return { folder, step, reason, ...(validation && { validation }) }
   }
 
   while (run.progress.step < steps) {
@@ -220,20 +233,29 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
       // Not waited for: it would first finish decoding what nobody reads any more.
       batches.return(undefined).catch(() => undefined)
     }
-    const isLast = run.progress.step >= steps
-    const isDue = config.validate_every > 0 && (epoch + 1) % config.validate_every === 0
     // Before what may take long, so that it is not lost to whatever happens there.
     await save()
-    if (isLast || isDue) {
-      validation = await unlessAborted(look(place, run, signal), signal)
-      if (validation === undefined) return end('stopped')
-      const id = await saveWeights(folder, network, run.average?.weights ?? run.weights)
-      const { table, statistics } = tableOf(network, validation)
-      await writeTable(folder, { ...table, weights: id }, statistics)
-    }
+    const isDue = config.validate_every > 0 && (epoch + 1) % config.validate_every === 0
+    if (isDue && run.progress.step < steps && !(await validated(place, run, signal))) return end('stopped')
     meter.skip()
   }
-  return end('done')
+  // Also where all steps were done before and only this was interrupted.
+  const validation = await validated(place, run, signal)
+  return validation ? end('done', validation) : end('stopped')
+}
+
+/** Looks at the network as it is and writes what a run needs to be used; undefined when the signal is given. */
+async function validated(
+  place: Workplace,
+  run: Run,
+  signal: AbortSignal | undefined,
+): Promise<Validation | undefined> {
+  const validation = await unlessAborted(look(place, run, signal), signal)
+  if (!validation) return undefined
+  const id = await saveWeights(run.folder, place.network, run.average?.weights ?? run.weights)
+  const { table, statistics } = tableOf(place.network, validation)
+  await writeTable(run.folder, { ...table, weights: id }, statistics)
+  return validation
 }
 
 async function oneStep(
@@ -248,6 +270,7 @@ async function oneStep(
   run.average?.update()
   run.progress = { ...run.progress, step: step + 1 }
   run.meter.step(result.samples)
+  for (const event of run.bad.splice(0)) await run.record(event)
   await run.record(stepEvent(config, run, result, lr, stepsPerEpoch))
 }
 
@@ -350,24 +373,23 @@ async function unlessAborted<T>(task: Promise<T>, signal: AbortSignal | undefine
   }
 }
 
-function scalarsOf(event: TrainingEvent): [number, Record<string, number>] {
-  switch (event.event) {
-    case 'step': {
-      const losses = Object.entries(event.losses).map(([name, loss]) => [`loss/${name}`, loss] as const)
-      return [
-        event.step,
-        {
-          ...Object.fromEntries(losses),
-          lr: event.lr,
-          top1: event.top1,
-          samples_per_second: event.samplesPerSecond,
-          wait_share: event.waitShare,
-        },
-      ]
-    }
-    case 'validation':
-      return [event.step, { [`validation/top1/${configurationKey(event)}`]: event.top1 }]
-    default:
-      return [0, {}]
+/** What TensorBoard draws of an event. */
+function scalarsOf(
+  event: TrainingEvent,
+): { readonly step: number; readonly scalars: Readonly<Record<string, number>> } | undefined {
+  if (event.event === 'validation') {
+    return { step: event.step, scalars: { [`validation/top1/${configurationKey(event)}`]: event.top1 } }
+  }
+  if (event.event !== 'step') return undefined
+  const losses = Object.entries(event.losses).map(([name, loss]) => [`loss/${name}`, loss] as const)
+  return {
+    step: event.step,
+    scalars: {
+      ...Object.fromEntries(losses),
+      lr: event.lr,
+      top1: event.top1,
+      samples_per_second: event.samplesPerSecond,
+      wait_share: event.waitShare,
+    },
   }
 }

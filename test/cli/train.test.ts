@@ -127,8 +127,19 @@ describe('mn-video train', () => {
     const other = await mnVideo(['train', config, '--out', whole, '--resume', '--set', 'lr=0.2'])
     expect(other.code).toBe(1)
     expect(other.stderr).toContain('was started with another configuration: lr (0.05 there, 0.2 now)')
-    const again = await mnVideo(['train', config, '--out', whole, '--resume'])
-    expect(again.stdout).toContain('Done after 30 steps')
+  })
+
+  it('does what is left when all steps are done and only the last validation was interrupted', {
+    timeout,
+  }, async () => {
+    const run = join(folder, 'unvalidated')
+    await cp(whole, run, { recursive: true })
+    for (const file of ['model.safetensors', 'query-table.json']) await rm(join(run, file))
+    const { stdout } = await mnVideo(['train', join(run, 'config.yml'), '--resume'])
+    expect(stdout).toContain('Done after 30 steps')
+    for (const file of ['model.safetensors', 'query-table.json']) {
+      expect((await readFile(join(run, file))).equals(await readFile(join(whole, file))), file).toBe(true)
+    }
   })
 
   it('stops at a loss that is no number, naming step, rate and sub-network', { timeout }, async () => {
@@ -178,6 +189,8 @@ describe('mn-video train', () => {
         }
       }
     }
+    const broken = join(data, 'train', 'a', 'broken.png')
+    await writeFile(broken, 'no picture')
     const pictures = join(folder, 'pictures.yml')
     await writeFile(
       pictures,
@@ -199,6 +212,9 @@ describe('mn-video train', () => {
     expect(stderr).toContain(data)
     expect(stderr).toContain('--resume')
     expect((await readdir(run)).filter((file) => file.endsWith('.tmp'))).toEqual([])
+    const log = (await readFile(join(run, 'log.jsonl'), 'utf8')).trim().split('\n')
+    const bad = log.map((line) => JSON.parse(line)).find(({ event }) => event === 'bad-file')
+    expect(bad).toMatchObject({ file: broken, reason: expect.stringContaining('is not an image') })
   })
 
   it('trains the baselines alike', { timeout }, async () => {
