@@ -151,7 +151,7 @@ function indexOf(file: MediaFile, bytes: Buffer): FrameIndex | undefined {
     codedWidth: width,
     codedHeight: height,
     counterclockwise: 0,
-    frameRate: Math.round(1e15 / unsigned(chosen.get(ID.defaultDuration))) / 1e6,
+    frameRate: rateOfInterval(unsigned(chosen.get(ID.defaultDuration))),
     startTime: seconds(pts[0]!),
     duration: seconds(float(about.get(ID.duration))) || undefined,
     frameCount: undefined,
@@ -166,6 +166,16 @@ function indexOf(file: MediaFile, bytes: Buffer): FrameIndex | undefined {
     source: 'container',
     duration: times.at(-1)! + seconds(interval),
   }
+}
+
+/**
+ * Frames a second from the nanoseconds between two. Containers hold whole nanoseconds, rounded either
+ * way, so a rate that is whole, or a whole one's 1000/1001 as in television, is put back exactly.
+ */
+function rateOfInterval(nanoseconds: number): number {
+  const rate = 1e9 / nanoseconds
+  const exact = [1, 1.001].map((slowed) => Math.round(rate * slowed) / slowed)
+  return exact.find((each) => Math.abs(1e9 / each - nanoseconds) < 1) ?? rate
 }
 
 /** The blocks of one track, in the order of the file; undefined for laced ones and none. */
