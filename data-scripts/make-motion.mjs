@@ -2,8 +2,8 @@
 // Renders the motion data set (src/data/motion): labelled H.264 clips whose class only motion tells.
 //
 //   npm run build
-//   node data-scripts/make-motion.mjs --out data/motion [--clips 640] [--validation 160] [--size 128x96]
-//                                     [--frames 40] [--seed 1]
+//   node data-scripts/make-motion.mjs --out data/motion [--clips 640] [--validation 160] [--size 96x72]
+//                                     [--frames 30] [--seed 1]
 import { parseArgs } from 'node:util'
 
 const usage =
@@ -18,7 +18,7 @@ try {
     options: { out: text, clips: text, validation: text, size: text, frames: text, seed: text },
   })
   if (!values.out) throw new Error(usage)
-  const [width, height] = (values.size ?? '128x96').split('x').map(Number)
+  const [width, height] = (values.size ?? '96x72').split('x').map(Number)
   const counts = ['clips', 'validation', 'frames', 'seed'].filter((name) => values[name] !== undefined)
   const made = await makeMotion({
     out: values.out,

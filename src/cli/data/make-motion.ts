@@ -12,8 +12,8 @@ export function addMakeMotion(data: Command): void {
     .requiredOption('--out <dir>', 'where it goes: train/CLASS/FILE, val/CLASS/FILE, lists and classes.txt')
     .option('--clips <count>', 'clips to train on (default: 640)', count)
     .option('--validation <count>', 'clips to validate on (default: a quarter of them)', count)
-    .option('--size <WxH>', 'pixels, even (default: 128x96)', size)
-    .option('--frames <count>', 'frames of a clip, at 30 a second (default: 40)', count)
+    .option('--size <WxH>', 'pixels, even (default: 96x72)', size)
+    .option('--frames <count>', 'frames of a clip, at 30 a second (default: 30)', count)
     .option('--seed <number>', 'what everything random follows from (default: 1)', count)
     .addHelpText('after', '\nExample:\n  mn-video data make-motion --out data/motion')
     .action(async (options: MotionOptions) => {
@@ -38,5 +38,5 @@ export function addMakeMotion(data: Command): void {
 function size(text: string): { width: number; height: number } {
   const match = /^(\d+)x(\d+)$/.exec(text)
   if (match) return { width: Number(match[1]), height: Number(match[2]) }
-  throw new InvalidArgumentError('Give WIDTHxHEIGHT, such as 128x96.')
+  throw new InvalidArgumentError('Give WIDTHxHEIGHT, such as 96x72.')
 }

@@ -19,9 +19,9 @@ export interface MotionOptions {
   readonly clips?: number
   /** Clips to validate on; a quarter of `clips` by default. */
   readonly validation?: number
-  /** Pixels, even; 128×96 by default. */
+  /** Pixels, even; 96×72 by default. */
   readonly size?: Size
-  /** Frames of a clip, at 30 a second; 40 by default. */
+  /** Frames of a clip, at 30 a second; 30 by default. */
   readonly frames?: number
   /** What everything random follows from; 1 by default. */
   readonly seed?: number
@@ -51,14 +51,7 @@ const PART = 64
  * @throws MnVideoError 'usage' for options that cannot be, 'missing' without FFmpeg, 'data' where it cannot encode
  */
 export async function makeMotion(options: MotionOptions): Promise<MotionDataset> {
-  const {
-    clips = 640,
-    size = { width: 128, height: 96 },
-    frames = 40,
-    seed = 1,
-    signal,
-    onProgress,
-  } = options
+  const { clips = 640, size = { width: 96, height: 72 }, frames = 30, seed = 1, signal, onProgress } = options
   const { validation = Math.ceil(clips / 4) } = options
   check({ clips, validation, frames, width: size.width, height: size.height })
   const out = resolve(options.out)
@@ -83,7 +76,7 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
   const paint = function* (part: typeof all) {
     for (const { motion, place } of part) {
       const random = randomAt(seed, ...place)
-      const scene = drawScene(random, motion, size.width / size.height)
+      const scene = drawScene(random, motion, size.width / size.height, frames / RATE)
       yield renderScene(scene, size, times, { table: noise, random })
       onProgress?.(++done, all.length)
     }
@@ -182,7 +175,7 @@ function check({ width, height, ...counts }: Readonly<Record<string, number>>): 
     if (Number.isInteger(side) && side % 2 === 0 && side >= 16 && side <= 4096) continue
     throw new MnVideoError(
       'usage',
-      `the size of the motion data set must be even numbers from 16, such as 128x96, not ${width}x${height}.`,
+      `the size of the motion data set must be even numbers from 16, such as 96x72, not ${width}x${height}.`,
     )
   }
 }

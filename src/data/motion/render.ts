@@ -110,6 +110,7 @@ function paintShape(
   shake: { readonly x: number; readonly y: number },
 ): void {
   const placed = placeShape(scene, shape, time)
+  if (placed.opacity === 0) return
   const [middleX, middleY] = [(placed.x + shake.x) * height, (placed.y + shake.y) * height]
   const radius = placed.radius * height
   const [firstRow, lastRow] = [
