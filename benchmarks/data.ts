@@ -6,17 +6,16 @@
  * 340×256, scaled, cropped and turned to RGB, at two speeds: the first epoch, which lists each file's frames first,
  * and later ones, which remember. Files of 3 s are hardly longer than a clip: then both decode about the same frames.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { parseConfig } from '../src/config/index.ts'
 import { openDataset } from '../src/data/dataset.ts'
 import { openTrainingLoader } from '../src/data/loader.ts'
-import { inOrder } from '../src/data/prefetch.ts'
 import { buildNetwork } from '../src/models/index.ts'
 import { findBinaries } from '../src/video/binaries.ts'
-import { run } from '../src/video/ffmpeg.ts'
+import { ffmpegOnEach, renderVideos } from './rendered-videos.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -31,10 +30,10 @@ const [clips, workers, repeats] = [options.clips, options.workers, options.repea
   number,
   number,
 ]
-const { ffmpeg, version } = await findBinaries()
+const { version } = await findBinaries()
 const folder = await mkdtemp(join(tmpdir(), 'mn-video-bench-'))
 try {
-  const files = await render()
+  const files = await renderVideos(join(folder, 'train/a'), clips, Number(options.seconds), workers)
   const config = parseConfig(
     `model: x3d\nvariant: s\ndataset: folder\nnum_classes: 1\nbatch_size: 8\ndata_loader_workers: ${workers}\ndataset_dir: ${JSON.stringify(folder)}`,
     'bench.yml',
@@ -77,39 +76,6 @@ async function perSecond(work: () => Promise<void>): Promise<number> {
   return (1000 * clips) / (performance.now() - started)
 }
 
-async function render(): Promise<string[]> {
-  const files = Array.from({ length: clips }, (_, i) => join(folder, `train/a/${i}.mp4`))
-  await mkdir(join(folder, 'train/a'), { recursive: true })
-  const picture = `testsrc2=size=340x256:rate=30:duration=${options.seconds}`
-  await each(files, (file) => [
-    ...[
-      '-f',
-      'lavfi',
-      '-i',
-      picture,
-      '-vf',
-      'noise=alls=12:allf=t',
-      '-c:v',
-      'libx264',
-      '-preset',
-      'veryfast',
-    ],
-    ...['-pix_fmt', 'yuv420p', file],
-  ])
-  return files
-}
-
 function decodeToNull(files: readonly string[]): Promise<void> {
-  return each(files, (file) => ['-threads', '1', '-i', file, '-f', 'null', '-'])
-}
-
-async function each(files: readonly string[], argumentsFor: (file: string) => string[]): Promise<void> {
-  const job = (i: number) =>
-    run({
-      program: ffmpeg,
-      args: ['-hide_banner', '-nostats', '-loglevel', 'error', ...argumentsFor(files[i]!)],
-      file: { shown: files[i]!, path: files[i]! },
-      onOutput: () => true,
-    })
-  for await (const _ of inOrder(files.length, job, { atOnce: workers, ahead: files.length }));
+  return ffmpegOnEach(files, workers, (file) => ['-threads', '1', '-i', file, '-f', 'null', '-'])
 }
