@@ -73,7 +73,8 @@ export interface Tested {
 
 /**
  * Tests configurations of a run and writes its query table: every result of its weights so far, with batch-norm
- * statistics for those on the frontier.
+ * statistics for those on the frontier. A configuration that is asked for alone keeps its statistics in any case, so
+ * that whoever wants just this one can run it.
  *
  * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
  */
@@ -106,7 +107,17 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
       options.onEvent?.({ event: 'result', result })
     }
   }
-  return { results, table: await keepTable(run, results) }
+  const usable = usableOf(results, asked)
+  // Those of an earlier test may have been removed when it ended.
+  await calibrateMissing(run, engine, datasets.train, usable, options)
+  return { results, table: await keepTable(run, results, usable) }
+}
+
+/** The results whose configurations can be run afterwards: the frontier, and one that was asked for alone. */
+function usableOf(results: readonly SweepResult[], asked: readonly Configuration[]): SweepResult[] {
+  const frontier = new Set(frontierOf(results))
+  const alone = asked.length === 1 ? configurationKey(asked[0]!) : undefined
+  return results.filter((result) => frontier.has(result) || configurationKey(result) === alone)
 }
 
 /** Every combination that was asked for, from the dearest to the cheapest. */
@@ -235,15 +246,19 @@ async function keepPredictions(
 }
 
 /**
- * All results as entries, those on the frontier with their statistics; the others' are removed. What the run's table
+ * All results as entries, those that are `usable` with their statistics; the others' are removed. What the run's table
  * had of these weights and was not tested stays.
  */
-async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Promise<QueryTable> {
+async function keepTable(
+  run: WeightedRun,
+  results: readonly SweepResult[],
+  usable: readonly SweepResult[],
+): Promise<QueryTable> {
   // One that cannot be read is replaced: testing again is the way out that its error names.
   const before = await findTable(run.folder, run.network).catch(() => undefined)
   const tested = new Set(results.map(configurationKey))
   const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
-  const frontier = new Set(frontierOf(results).map(configurationKey))
+  const calibrated = new Set(usable.map(configurationKey))
   const entries = [
     ...kept.filter((entry) => !tested.has(configurationKey(entry))),
     ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
@@ -252,7 +267,7 @@ async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Pro
         ...configuration,
         ...{ macs, params, top1, top5 },
         ...(latencyMs !== undefined && { latencyMs }),
-        ...(frontier.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
+        ...(calibrated.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
       }
     }),
   ].sort((a, b) => a.macs - b.macs)
