@@ -43,10 +43,16 @@ function frontierTable(curves: readonly Curve[], per: Per | 'image'): Html {
   const rows = curves.flatMap(({ name, points }) =>
     points
       .filter(({ onFrontier }) => onFrontier)
-      .map(({ label, gflops, top1 }) => [name, label, round(gflops, 4), top1.toFixed(2)]),
+      .map(({ label, gflops, latencyMs, top1 }) => [
+        name,
+        label,
+        round(gflops, 4),
+        latencyMs === undefined ? '–' : round(latencyMs, 3),
+        top1.toFixed(2),
+      ]),
   )
   return html`<details><summary>The points of the curves (${rows.length})</summary>
-${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, 'top-1 (%)'], ...rows])}</details>`
+${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, `ms per ${per}`, 'top-1 (%)'], ...rows])}</details>`
 }
 
 const sources = (curves: readonly Curve[]): Html =>
