@@ -5,14 +5,23 @@ import { writeAtomically } from '../checkpoints/atomic.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { hasFonts, svgToPng } from '../image/rasterise.ts'
 import { curveChart } from './chart.ts'
-import { type ComparedRun, readComparedRuns } from './compared-run.ts'
+import { type Answers, type ComparedRun, readComparedRuns } from './compared-run.ts'
 import { classReport } from './confusion.ts'
 import { formatCsv } from './csv.ts'
-import { type Against, type Curve, mediaOf, type Per, publishedCurves, runCurve } from './curves.ts'
+import {
+  type Against,
+  type Curve,
+  configurationLabel,
+  mediaOf,
+  type Per,
+  publishedCurves,
+  runCurve,
+} from './curves.ts'
 import { lossChart } from './loss-chart.ts'
 import { classReportCsv, confusionCsv } from './metrics-files.ts'
 import { predictionsCsv, wrongPredictions } from './predictions.ts'
 import { loadPublished, type Published } from './published.ts'
+import { reliabilityBins, reliabilityChart } from './reliability-chart.ts'
 import { type Report, reportHtml } from './report.ts'
 import { drawSvg } from './vega.ts'
 
@@ -63,7 +72,12 @@ export async function compareRuns(options: CompareOptions): Promise<Comparison> 
   const drawn: Report['runs'][number][] = []
   for (const run of runs) {
     const losses = lossChart(run.name, run.steps)
-    drawn.push({ ...run, ...(losses && { lossSvg: await drawSvg(losses) }) })
+    const reliability = run.answers && reliabilityOf(run, run.answers)
+    drawn.push({
+      ...run,
+      ...(losses && { lossSvg: await drawSvg(losses) }),
+      ...(reliability && { reliabilitySvg: await drawSvg(reliability) }),
+    })
   }
   const png = (await hasFonts()) ? await svgToPng(curveSvg, PNG_SCALE) : undefined
   if (!png) {
@@ -205,6 +219,12 @@ const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
       ]),
     ),
   ])
+
+const reliabilityOf = ({ name, network }: ComparedRun, { configuration, predictions }: Answers) =>
+  reliabilityChart(
+    `Scores of ${name} at ${configurationLabel(configuration, network.media)}`,
+    reliabilityBins(predictions),
+  )
 
 /** Wrong answers, classes and confusions of a run; named after it where there are several. */
 function answerFiles(

@@ -14,7 +14,7 @@ export interface Report {
   readonly curveSvg: string
   readonly curves: readonly Curve[]
   readonly per: Per | 'image'
-  readonly runs: readonly (ComparedRun & { readonly lossSvg?: string })[]
+  readonly runs: readonly (ComparedRun & { readonly lossSvg?: string; readonly reliabilitySvg?: string })[]
 }
 
 /** Larger confusion matrices are listed as their worst mistakes. */
@@ -108,7 +108,7 @@ function resultsTable(results: readonly ComparedResult[], media: 'video' | 'imag
 }
 
 function answersSection(
-  { labels, network }: ComparedRun,
+  { labels, network, reliabilitySvg }: Report['runs'][number],
   { configuration, predictions, confusion }: Answers,
 ): Html {
   const wrong = wrongPredictions(predictions)
@@ -118,6 +118,7 @@ function answersSection(
   const shown = wrong.slice(0, LISTED)
   return html`<h3>Answers at ${configurationLabel(configuration, network.media)}</h3>
 <p>${predictions.length} samples, ${wrong.length} wrong; mean class accuracy ${(100 * meanClassAccuracy(confusion)).toFixed(2)} %.</p>
+${reliabilitySvg === undefined ? undefined : html`<figure>${raw(reliabilitySvg)}</figure>`}
 ${confusion.classes <= MATRIX_CLASSES ? matrix(confusion.counts, perClass, nameOf) : undefined}
 ${
   confusion.classes > MATRIX_CLASSES

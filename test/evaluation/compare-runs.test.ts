@@ -70,10 +70,11 @@ describe('a comparison', () => {
   it('has all of it in one report that needs no other file', async () => {
     const report = await text('out/report.html')
     expect(report).not.toMatch(/<script|<link|src=|href="http/)
-    expect(report.match(/<svg /g)).toHaveLength(2)
+    expect(report.match(/<svg /g)).toHaveLength(3)
     const parts = [
       'Where the numbers come from',
       'arXiv:2105.07085',
+      'Scores of mutual at ',
       'Confusion matrix',
       'Training losses of mutual',
       'depth_factor: 0.4',
