@@ -22,6 +22,8 @@ const entrySchema = z.strictObject({
   latencyMs: z.number().positive().optional(),
   /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
   source: z.literal('published').optional(),
+  /** Set where it was tested alone: its statistics are kept, on the frontier or not. */
+  pinned: z.literal(true).optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()

@@ -107,18 +107,26 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
       options.onEvent?.({ event: 'result', result })
     }
   }
-  const usable = usableOf(results, asked)
+  const before = await entriesOf(run)
+  const pinned = pinnedOf(before, asked)
+  const frontier = new Set(frontierOf(results))
+  const usable = results.filter((result) => frontier.has(result) || pinned.has(configurationKey(result)))
   // Those of an earlier test may have been removed when it ended.
   await calibrateMissing(run, engine, datasets.train, usable, options)
-  return { results, table: await keepTable(run, results, usable) }
+  return { results, table: await keepTable(run, before, results, usable, pinned) }
 }
 
-/** The results whose configurations can be run afterwards: the frontier, and one that was asked for alone. */
-function usableOf(results: readonly SweepResult[], asked: readonly Configuration[]): SweepResult[] {
-  const frontier = new Set(frontierOf(results))
-  const alone = asked.length === 1 ? configurationKey(asked[0]!) : undefined
-  return results.filter((result) => frontier.has(result) || configurationKey(result) === alone)
+/** What the run's table says of these weights. One that cannot be read is replaced, as the error of reading it says. */
+async function entriesOf({ folder, network, weightsId }: WeightedRun): Promise<readonly TableEntry[]> {
+  const table = await findTable(folder, network).catch(() => undefined)
+  return table?.trained && table.weights === weightsId ? table.entries : []
 }
+
+/** The keys of configurations that were asked for alone, now or before. */
+const pinnedOf = (before: readonly TableEntry[], asked: readonly Configuration[]): Set<string> =>
+  new Set(
+    [...before.filter(({ pinned }) => pinned), ...(asked.length === 1 ? asked : [])].map(configurationKey),
+  )
 
 /** Every combination that was asked for, from the dearest to the cheapest. */
 function askedConfigurations({ config, network }: WeightedRun, options: TestOptions): Configuration[] {
@@ -251,22 +259,22 @@ async function keepPredictions(
  */
 async function keepTable(
   run: WeightedRun,
+  before: readonly TableEntry[],
   results: readonly SweepResult[],
   usable: readonly SweepResult[],
+  pinned: ReadonlySet<string>,
 ): Promise<QueryTable> {
-  // One that cannot be read is replaced: testing again is the way out that its error names.
-  const before = await findTable(run.folder, run.network).catch(() => undefined)
   const tested = new Set(results.map(configurationKey))
-  const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
   const calibrated = new Set(usable.map(configurationKey))
   const entries = [
-    ...kept.filter((entry) => !tested.has(configurationKey(entry))),
+    ...before.filter((entry) => !tested.has(configurationKey(entry))),
     ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
       const configuration = { width, frames, size }
       return {
         ...configuration,
         ...{ macs, params, top1, top5 },
         ...(latencyMs !== undefined && { latencyMs }),
+        ...(pinned.has(configurationKey(configuration)) && { pinned: true as const }),
         ...(calibrated.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
       }
     }),

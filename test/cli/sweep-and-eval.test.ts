@@ -112,12 +112,13 @@ async function expectSameAnswers(configuration: Configuration, more: readonly st
 
 describe('what a sweep measured', () => {
   it.each([NARROW, WIDE])('is what eval answers, clip by clip, at %j', { timeout }, async (configuration) => {
-    // Off the frontier `eval` refuses it, and names the command that makes it usable.
+    // Off the frontier `eval` refuses it, and names the command that makes it usable, for good.
     if (!(await entryOf(configuration)).statistics) {
       const refused = await mnVideo(['eval', '--model', run, ...exactly(configuration), '--clip', clip])
       const command = /mn-video (test \S+ .*)/.exec(refused.stderr)![1]!
       const tested = await mnVideo(command.split(' '))
       expect(tested).toMatchObject({ code: 0, stderr: '' })
+      await mnVideo(['test', run])
     }
     await expectSameAnswers(configuration)
   })
