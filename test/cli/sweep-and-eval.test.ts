@@ -14,10 +14,9 @@ const run = join(folder, 'run')
 const clip = join(folder, 'clips/val/red/0.mp4')
 const timeout = 120_000
 
-/** What tells the classes apart: a blue half, a red half, none. */
+/** What tells the classes apart: a blue half or a red one. */
 const CLASSES: Readonly<Record<string, string>> = {
   blue: 'drawbox=w=iw/2:color=blue:t=fill',
-  plain: 'null',
   red: 'drawbox=w=iw/2:color=red:t=fill',
 }
 /** Frame rates, shapes and lengths that data sets mix; the last is shorter than a clip. */
@@ -50,7 +49,7 @@ beforeAll(async () => {
   await Promise.all(rendered)
   await makeRun(
     run,
-    `${SMALL_X3D.replace('num_classes: 5', 'num_classes: 3')}dataset: folder
+    `${SMALL_X3D.replace('num_classes: 5', 'num_classes: 2')}dataset: folder
 dataset_dir: ${join(folder, 'clips')}
 short_side: 36
 train_short_side: [36, 40]
@@ -58,8 +57,8 @@ zero_init_final_bn: false
 width_mult_list: [1.0, 0.63]
 frames_list: [4, 3]
 resolution_list: [32, 24]
-batch_size: 6
-calibration_batches: 2
+batch_size: 4
+calibration_batches: 1
 `,
   )
   const tested = await mnVideo(['test', run])
@@ -85,9 +84,9 @@ interface Answer {
 /** Compares the sweep's answers and its top-1 with what `eval` says of the same files. */
 async function expectSameAnswers(configuration: Configuration, more: readonly string[] = []): Promise<void> {
   const swept = await readPredictions(run, configuration)
-  expect(swept).toHaveLength(12)
+  expect(swept).toHaveLength(8)
   // A network that answers every clip alike would prove nothing.
-  expect(new Set(swept.map(({ scores }) => scores[0])).size).toBe(12)
+  expect(new Set(swept.map(({ scores }) => scores[0])).size).toBe(8)
   const files = swept.map(({ sample }) => sample)
   const { stdout, stderr } = await mnVideo([
     ...['eval', '--model', run, '--json', ...exactly(configuration), ...more],
