@@ -9,7 +9,7 @@ import { formatTable } from './table.ts'
 export function addCalibrateLatency(program: Command): void {
   program
     .command('calibrate-latency')
-    .description('time every configuration of a run on this machine, for budgets in milliseconds')
+    .description('time the configurations of a run that can run here, for budgets in milliseconds')
     .argument('<run>', 'the folder of a run')
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)

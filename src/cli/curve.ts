@@ -1,8 +1,8 @@
-/** `mn-video curve`: accuracy against cost, of runs beside each other and beside what was published. */
+/** `mn-video curve`: accuracy against cost or latency, of runs beside each other and beside what was published. */
 import { type Command, Option } from 'commander'
 import { MnVideoError } from '../errors.ts'
 import { compareRuns } from '../evaluation/compare-runs.ts'
-import type { Curve, Per } from '../evaluation/curves.ts'
+import type { Against, Curve, CurvePoint, Per } from '../evaluation/curves.ts'
 import { publishedNames } from '../evaluation/published.ts'
 import { formatMacs } from '../evaluation/query-table.ts'
 import { collect } from './arguments.ts'
@@ -13,6 +13,7 @@ interface Options {
   readonly out?: string
   readonly scale: 'linear' | 'log'
   readonly per: Per
+  readonly x: Against
   readonly list?: true
   readonly json?: true
 }
@@ -29,7 +30,14 @@ export function addCurve(program: Command): void {
     )
     .option('--list', 'list what is published, and draw nothing')
     .option('--out <folder>', "where the files go (default: the run's folder; of several runs: curves)")
-    .addOption(new Option('--scale <scale>', 'of the cost').choices(['linear', 'log']).default('log'))
+    .addOption(
+      new Option('--x <what>', 'multiply-adds, or milliseconds that `test` measured')
+        .choices(['cost', 'latency'])
+        .default('cost'),
+    )
+    .addOption(
+      new Option('--scale <scale>', 'of the cost or latency').choices(['linear', 'log']).default('log'),
+    )
     .addOption(
       new Option('--per <what>', 'cost of a clip (or image), or of all views of a video')
         .choices(['clip', 'video'])
@@ -39,13 +47,13 @@ export function addCurve(program: Command): void {
     .addHelpText(
       'after',
       '\nWrites curve.svg, curve.png, curve.csv, curve.vl.json (Vega-Lite) and report.html; with kept predictions\nwrong.csv, classes.csv and confusion.csv.\n' +
-        '\nExamples:\n  mn-video curve runs/x3d --published x3d\n  mn-video curve runs/mutual runs/us_net --out comparison --scale linear\n  mn-video curve --published mobilenet_v1 --published mobilenet_v2 --out published',
+        '\nExamples:\n  mn-video curve runs/x3d --published x3d\n  mn-video curve runs/mutual runs/us_net --out comparison --scale linear\n  mn-video curve runs/x3d --x latency --out latency\n  mn-video curve --published mobilenet_v1 --published mobilenet_v2 --out published',
     )
     .action(drawCurves)
 }
 
 async function drawCurves(runs: readonly string[], options: Options): Promise<void> {
-  const { published = [], scale, per, json } = options
+  const { published = [], scale, per, x: against, json } = options
   if (options.list) return console.log((await publishedNames()).join('\n'))
   if (runs.length === 0 && published.length === 0) {
     throw new MnVideoError(
@@ -54,21 +62,25 @@ async function drawCurves(runs: readonly string[], options: Options): Promise<vo
     )
   }
   const out = options.out ?? (runs.length === 1 ? runs[0]! : 'curves')
-  const { curves, notes, files } = await compareRuns({ runs, published, out, scale, per })
+  const { curves, notes, files } = await compareRuns({ runs, published, out, scale, per, against })
   if (json) return console.log(JSON.stringify({ curves, notes, files }, null, 2))
   console.log(
-    [describe(curves), ...notes.map((note) => `note: ${note}`), `wrote ${files.join(', ')}`].join('\n\n'),
+    [describe(curves, against), ...notes.map((note) => `note: ${note}`), `wrote ${files.join(', ')}`].join(
+      '\n\n',
+    ),
   )
 }
 
 /** The ends of every curve: what it costs and reaches at most and at least. */
-function describe(curves: readonly Curve[]): string {
+function describe(curves: readonly Curve[], against: Against): string {
+  const price = ({ gflops, latencyMs }: CurvePoint) =>
+    against === 'latency' ? `${Number(latencyMs!.toPrecision(4))} ms` : formatMacs(Math.round(1e9 * gflops))
   const point = (curve: Curve, at: number) => {
-    const { gflops, top1 } = curve.points.filter(({ onFrontier }) => onFrontier).at(at)!
-    return `${formatMacs(Math.round(1e9 * gflops))}, ${top1.toFixed(2)} %`
+    const found = curve.points.filter(({ onFrontier }) => onFrontier).at(at)!
+    return `${price(found)}, ${found.top1.toFixed(2)} %`
   }
   return formatTable([
-    ['series', 'points', 'on frontier', 'best', 'cheapest'],
+    ['series', 'points', 'on frontier', 'best', against === 'latency' ? 'fastest' : 'cheapest'],
     ...curves.map((curve) => [
       curve.name,
       curve.points.length,

@@ -1,9 +1,9 @@
 /**
- * Curves as a Vega-Lite chart: accuracy against cost, every series with its own colour, shape and dashes, labels
+ * Curves as a Vega-Lite chart: accuracy against cost or latency, every series with its own colour, shape and dashes, labels
  * placed so that none overlap. The chart is plain data, which other programs can change and draw again.
  */
 import type { TopLevelSpec } from 'vega-lite'
-import type { Curve, CurvePoint, Per } from './curves.ts'
+import type { Against, Curve, CurvePoint, Per } from './curves.ts'
 import { type Box, type Label, leaderOf, placeLabels, type Segment } from './label-placement.ts'
 import { lookOf } from './palette.ts'
 
@@ -12,6 +12,7 @@ export interface ChartOptions {
   readonly subtitle?: string
   /** What the cost is of: `image` for one. */
   readonly per: Per | 'image'
+  readonly against: Against
   readonly scale: 'linear' | 'log'
 }
 
@@ -36,9 +37,9 @@ const MARK_RADIUS = 5
 /** The most that a legend's row holds, in letters. */
 const LEGEND_LETTERS = 70
 
-/** @param curves at least one, each with at least one point */
+/** @param curves at least one, each with at least one point; against latency every point has one */
 export function curveChart(curves: readonly Curve[], options: ChartOptions): TopLevelSpec {
-  const axes = axesOf(curves, options.scale)
+  const axes = axesOf(curves, options)
   const names = curves.map(({ name }) => name)
   const looks = names.map((_, n) => lookOf(n))
   const rows = curves.flatMap((curve) => curve.points.map((point) => ({ ...rowOf(curve, point, axes) })))
@@ -46,7 +47,7 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
   const x = {
     field: 'cost',
     type: 'quantitative',
-    title: `${axes.unit} per ${options.per} (${axes.unit === 'MFLOPs' ? '1e6' : '1e9'} multiply-adds)${options.scale === 'log' ? ', logarithmic' : ''}`,
+    title: `${axes.unit} per ${options.per} (${UNIT_MEANING[axes.unit]})${options.scale === 'log' ? ', logarithmic' : ''}`,
     scale: {
       type: options.scale,
       domain: axes.cost,
@@ -134,25 +135,32 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
   }
 }
 
-/** The extent of both axes and the unit of cost, with the way to pixels and back. */
+const UNIT_MEANING = {
+  GFLOPs: '1e9 multiply-adds',
+  MFLOPs: '1e6 multiply-adds',
+  ms: 'measured, decoding not counted',
+} as const
+
+/** The extent of both axes and the unit of cost or latency (below, cost is either), with the way to pixels and back. */
 interface Axes {
-  readonly unit: 'GFLOPs' | 'MFLOPs'
+  readonly unit: keyof typeof UNIT_MEANING
   readonly cost: readonly [number, number] & number[]
   readonly top1: readonly [number, number] & number[]
   readonly ticks: number[]
-  readonly costOf: (gflops: number) => number
+  readonly costOf: (point: CurvePoint) => number
   readonly xOf: (cost: number) => number
   readonly yOf: (top1: number) => number
   readonly costAt: (x: number) => number
   readonly top1At: (y: number) => number
 }
 
-function axesOf(curves: readonly Curve[], scale: 'linear' | 'log'): Axes {
+function axesOf(curves: readonly Curve[], { scale, against }: ChartOptions): Axes {
   const points = curves.flatMap((curve) => curve.points)
   const dearest = Math.max(...points.map(({ gflops }) => gflops))
-  const unit = dearest < 1 ? 'MFLOPs' : 'GFLOPs'
-  const costOf = (gflops: number) => (unit === 'MFLOPs' ? 1000 * gflops : gflops)
-  const costs = points.map(({ gflops }) => costOf(gflops))
+  const unit = against === 'latency' ? 'ms' : dearest < 1 ? 'MFLOPs' : 'GFLOPs'
+  const costOf = ({ gflops, latencyMs }: CurvePoint) =>
+    unit === 'ms' ? latencyMs! : unit === 'MFLOPs' ? 1000 * gflops : gflops
+  const costs = points.map(costOf)
   const bend = scale === 'log' ? Math.log : (value: number) => value
   const unbend = scale === 'log' ? Math.exp : (value: number) => value
   const low = bend(Math.min(...costs))
@@ -207,7 +215,7 @@ function linearTicks(from: number, to: number): number[] {
 const rowOf = (curve: Curve, point: CurvePoint, { costOf }: Axes) => ({
   series: curve.name,
   line: curve.name,
-  cost: costOf(point.gflops),
+  cost: costOf(point),
   top1: point.top1,
   ...(point.label !== '' && { label: point.label }),
   ...point.configuration,
@@ -217,7 +225,7 @@ const rowOf = (curve: Curve, point: CurvePoint, { costOf }: Axes) => ({
 
 /** The labels that found a place, in the chart's own units. */
 function labelsOf(curves: readonly Curve[], axes: Axes) {
-  const at = ({ gflops, top1 }: CurvePoint) => ({ x: axes.xOf(axes.costOf(gflops)), y: axes.yOf(top1) })
+  const at = (point: CurvePoint) => ({ x: axes.xOf(axes.costOf(point)), y: axes.yOf(point.top1) })
   const lines: Segment[] = curves.flatMap(({ drawnAs, points }) => {
     const joined = drawnAs === 'curve' ? points.filter(({ onFrontier }) => onFrontier).map(at) : []
     return joined.slice(1).map((to, i) => ({ x1: joined[i]!.x, y1: joined[i]!.y, x2: to.x, y2: to.y }))

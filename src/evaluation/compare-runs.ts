@@ -5,14 +5,23 @@ import { writeAtomically } from '../checkpoints/atomic.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { hasFonts, svgToPng } from '../image/rasterise.ts'
 import { curveChart } from './chart.ts'
-import { type ComparedRun, readComparedRuns } from './compared-run.ts'
+import { type Answers, type ComparedRun, readComparedRuns } from './compared-run.ts'
 import { classReport } from './confusion.ts'
 import { formatCsv } from './csv.ts'
-import { type Curve, mediaOf, type Per, publishedCurves, runCurve } from './curves.ts'
+import {
+  type Against,
+  type Curve,
+  configurationLabel,
+  mediaOf,
+  type Per,
+  publishedCurves,
+  runCurve,
+} from './curves.ts'
 import { lossChart } from './loss-chart.ts'
 import { classReportCsv, confusionCsv } from './metrics-files.ts'
 import { predictionsCsv, wrongPredictions } from './predictions.ts'
 import { loadPublished, type Published } from './published.ts'
+import { reliabilityBins, reliabilityChart } from './reliability-chart.ts'
 import { type Report, reportHtml } from './report.ts'
 import { drawSvg } from './vega.ts'
 
@@ -25,6 +34,8 @@ export interface CompareOptions {
   readonly out: string
   readonly scale?: 'linear' | 'log'
   readonly per?: Per
+  /** Cost by default. Published curves have no latency. */
+  readonly against?: Against
 }
 
 export interface Comparison {
@@ -40,22 +51,33 @@ const PNG_SCALE = 2
 
 /**
  * @throws MnVideoError `usage` for an unknown published name, or nothing to draw; `run` for a run without
- *   accuracies, or a folder that cannot be written
+ *   accuracies, without latencies where they are asked for, or a folder that cannot be written
  */
 export async function compareRuns(options: CompareOptions): Promise<Comparison> {
-  const { out, scale = 'log', per = 'clip' } = options
+  const { out, scale = 'log', per = 'clip', against = 'cost' } = options
+  if (against === 'latency' && (options.published ?? []).length > 0) {
+    throw new MnVideoError(
+      'usage',
+      'published curves have no latency on this machine: leave out --published, or draw against cost.',
+    )
+  }
   const runs = await readComparedRuns(options.runs)
   const published = await Promise.all([...new Set(options.published ?? [])].map(loadPublished))
   const media = mediumOf(runs, published, per)
-  const { curves, notes } = curvesOf(runs, published, per)
+  const { curves, notes } = curvesOf(runs, published, per, against)
   const unit = media === 'image' ? 'image' : per
-  const title = titleOf(runs, published)
-  const chart = curveChart(curves, { title, subtitle: subtitleOf(media), per: unit, scale })
+  const title = titleOf(runs, published, against)
+  const chart = curveChart(curves, { title, subtitle: subtitleOf(media), per: unit, against, scale })
   const curveSvg = await drawSvg(chart)
   const drawn: Report['runs'][number][] = []
   for (const run of runs) {
     const losses = lossChart(run.name, run.steps)
-    drawn.push({ ...run, ...(losses && { lossSvg: await drawSvg(losses) }) })
+    const reliability = run.answers && reliabilityOf(run, run.answers)
+    drawn.push({
+      ...run,
+      ...(losses && { lossSvg: await drawSvg(losses) }),
+      ...(reliability && { reliabilitySvg: await drawSvg(reliability) }),
+    })
   }
   const png = (await hasFonts()) ? await svgToPng(curveSvg, PNG_SCALE) : undefined
   if (!png) {
@@ -94,9 +116,9 @@ function mediumOf(
   return medium
 }
 
-function curvesOf(runs: readonly ComparedRun[], published: readonly Published[], per: Per) {
-  const notes: string[] = []
-  const all = runs.map((run) => runCurve(run, per))
+function curvesOf(runs: readonly ComparedRun[], published: readonly Published[], per: Per, against: Against) {
+  const notes: string[] = against === 'latency' ? latencyNotes(runs) : []
+  const all = runs.map((run) => runCurve(run, per, against))
   for (const one of published) {
     const { curves: found, leftOut } = publishedCurves(one, per)
     all.push(...found)
@@ -114,6 +136,20 @@ function curvesOf(runs: readonly ComparedRun[], published: readonly Published[],
   ))
     notes.push(`${name}: its accuracies are ${source}.`)
   return { curves, notes }
+}
+
+/** @throws MnVideoError `run` for a run of which nothing was timed */
+function latencyNotes(runs: readonly ComparedRun[]): string[] {
+  const untimed = runs.flatMap(({ name, folder, results }) => {
+    const count = results.filter(({ latencyMs }) => latencyMs === undefined).length
+    if (count < results.length)
+      return count === 0 ? [] : [`${name}: ${count} configurations have no latency.`]
+    throw new MnVideoError(
+      'run',
+      `${folder}: its query table has no latencies. Measure them with its accuracies: mn-video test ${folder}`,
+    )
+  })
+  return ['Latencies are those of the machine, engine and threads that each run was tested with.', ...untimed]
 }
 
 /** Papers compare the same methods on several data sets, and a run may be called anything. */
@@ -142,10 +178,11 @@ function datasetNotes(curves: readonly Curve[]): string[] {
 /** Longer titles would make the chart wider than its plot. */
 const TITLE_LETTERS = 60
 
-function titleOf(runs: readonly ComparedRun[], published: readonly Published[]): string {
+function titleOf(runs: readonly ComparedRun[], published: readonly Published[], against: Against): string {
+  const what = `Accuracy against ${against}`
   const names = new Set([...runs.map(({ network }) => network.name), ...published.map(({ title }) => title)])
-  const title = `Accuracy against cost: ${[...names].join('; ')}`
-  return title.length <= TITLE_LETTERS ? title : 'Accuracy against cost'
+  const title = `${what}: ${[...names].join('; ')}`
+  return title.length <= TITLE_LETTERS ? title : what
 }
 
 const subtitleOf = (media: 'video' | 'image'): string =>
@@ -164,9 +201,10 @@ const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
       `GFLOPs per ${per}`,
       'top-1 (%)',
       'on frontier',
+      `ms per ${per}`,
     ],
     ...curves.flatMap(({ name, origin, dataset, points }) =>
-      points.map(({ label, configuration, gflops, top1, onFrontier }) => [
+      points.map(({ label, configuration, gflops, latencyMs, top1, onFrontier }) => [
         name,
         origin,
         dataset,
@@ -177,9 +215,16 @@ const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
         Number(gflops.toPrecision(9)),
         Number(top1.toPrecision(6)),
         onFrontier ? 'yes' : 'no',
+        latencyMs,
       ]),
     ),
   ])
+
+const reliabilityOf = ({ name, network }: ComparedRun, { configuration, predictions }: Answers) =>
+  reliabilityChart(
+    `Scores of ${name} at ${configurationLabel(configuration, network.media)}`,
+    reliabilityBins(predictions),
+  )
 
 /** Wrong answers, classes and confusions of a run; named after it where there are several. */
 function answerFiles(

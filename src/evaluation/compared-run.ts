@@ -92,10 +92,18 @@ async function resultsOf(
   if (sweep.length > 0) return { results: sweep, source: `measured: sweep of ${folder}` }
   const entries = (await findTable(folder, network))?.entries ?? []
   const results = entries.flatMap((entry) => {
-    const { top1, top5 } = entry
+    const { top1, top5, latencyMs } = entry
     return top1 === undefined
       ? []
-      : [{ ...costOf(entry), top1, ...(top5 !== undefined && { top5 }), views: config.views }]
+      : [
+          {
+            ...costOf(entry),
+            top1,
+            ...(top5 !== undefined && { top5 }),
+            ...(latencyMs !== undefined && { latencyMs }),
+            views: config.views,
+          },
+        ]
   })
   const published = entries.some(({ source }) => source === 'published')
   return {

@@ -1,13 +1,15 @@
-/** Accuracy against cost as curves of points: of runs, from their results, and of papers. No drawing. */
+/** Accuracy against cost or latency as curves of points: of runs, from their results, and of papers. No drawing. */
 import { MnVideoError } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { parseViews } from '../video/sampling.ts'
-import { frontierOf } from './frontier.ts'
+import { frontierBy } from './frontier.ts'
 import type { Published, PublishedPoint, PublishedSeries } from './published.ts'
 import type { SweepResult } from './sweep-results.ts'
 
 /** What a cost is of: one clip (or image), or all views of a video. */
 export type Per = 'clip' | 'video'
+/** What accuracy is drawn against: multiply-adds, or milliseconds that were measured. */
+export type Against = 'cost' | 'latency'
 
 export interface Curve {
   readonly name: string
@@ -17,19 +19,21 @@ export interface Curve {
   readonly dataset: string
   /** Where the accuracies come from, for readers. */
   readonly source: string
-  /** From the cheapest to the dearest. */
+  /** From the cheapest to the dearest, or the fastest to the slowest. */
   readonly points: readonly CurvePoint[]
 }
 
 export interface CurvePoint {
   /** 1e9 multiply-adds. */
   readonly gflops: number
+  /** Milliseconds, where they were measured. */
+  readonly latencyMs?: number
   /** Percent. */
   readonly top1: number
   /** `6×224×.73`, frames × size × width; of images `0.73-224`. */
   readonly label: string
   readonly configuration?: Configuration
-  /** Whether no other point of its curve is as accurate at its cost. Those that are not have no label. */
+  /** Whether no other point of its curve is as accurate at its cost or latency. Those that are not have no label. */
   readonly onFrontier: boolean
 }
 
@@ -38,29 +42,41 @@ export interface RunResults {
   readonly name: string
   readonly media: 'video' | 'image'
   readonly dataset: string
-  readonly results: readonly Pick<SweepResult, 'width' | 'frames' | 'size' | 'macs' | 'top1' | 'views'>[]
+  readonly results: readonly Pick<
+    SweepResult,
+    'width' | 'frames' | 'size' | 'macs' | 'top1' | 'views' | 'latencyMs'
+  >[]
   /** Where the accuracies come from. */
   readonly source: string
 }
 
-/** All results of a run, the frontier marked. */
-export function runCurve({ name, media, dataset, results, source }: RunResults, per: Per): Curve {
-  const tradeoffs = results.map(({ width, frames, size, macs, top1, views }) => ({
-    configuration: { width, frames, size },
-    macs: per === 'video' ? macs * viewCount(views) : macs,
-    top1,
-  }))
-  const frontier = new Set(frontierOf(tradeoffs))
-  const points = tradeoffs.map(
-    (one): CurvePoint => ({
-      gflops: one.macs / 1e9,
-      top1: 100 * one.top1,
-      label: configurationLabel(one.configuration, media),
-      configuration: one.configuration,
-      onFrontier: frontier.has(one),
-    }),
-  )
-  return { name, origin: 'run', drawnAs: 'curve', dataset, source, points: byCost(points) }
+/** All results of a run, against latency those that have one; the frontier is marked. */
+export function runCurve(
+  { name, media, dataset, results, source }: RunResults,
+  per: Per,
+  against: Against = 'cost',
+): Curve {
+  const points = results
+    .filter(({ latencyMs }) => against === 'cost' || latencyMs !== undefined)
+    .map(({ width, frames, size, macs, latencyMs, top1, views }) => {
+      const times = per === 'video' ? viewCount(views) : 1
+      return {
+        gflops: (macs * times) / 1e9,
+        ...(latencyMs !== undefined && { latencyMs: latencyMs * times }),
+        top1: 100 * top1,
+        label: configurationLabel({ width, frames, size }, media),
+        configuration: { width, frames, size },
+      }
+    })
+  const priceOf = ({ gflops, latencyMs }: Pick<CurvePoint, 'gflops' | 'latencyMs'>) =>
+    against === 'latency' ? latencyMs! : gflops
+  const frontier = new Set(frontierBy(points, priceOf))
+  return {
+    ...{ name, origin: 'run', drawnAs: 'curve', dataset, source },
+    points: points
+      .map((point): CurvePoint => ({ ...point, onFrontier: frontier.has(point) }))
+      .sort((a, b) => priceOf(a) - priceOf(b) || a.top1 - b.top1),
+  }
 }
 
 /** The curves of a published file, and the names of those whose cost is of something else than asked for. */

@@ -1,4 +1,4 @@
-/** The Pareto frontier of cost and accuracy, and what it is worth over a range of budgets. */
+/** The Pareto frontier of cost (or another price) and accuracy, and what it is worth over a range of budgets. */
 
 /** Something that costs multiply-adds and has an accuracy, of which more is better. */
 export interface Tradeoff {
@@ -10,9 +10,15 @@ export interface Tradeoff {
  * Those that no other beats: nothing costs as much or less and is as accurate or more. From the cheapest to
  * the dearest; of equals the first.
  */
-export function frontierOf<T extends Tradeoff>(all: readonly T[]): T[] {
+export const frontierOf = <T extends Tradeoff>(all: readonly T[]): T[] => frontierBy(all, ({ macs }) => macs)
+
+/** The same for whatever price is paid, such as milliseconds. */
+export function frontierBy<T extends Pick<Tradeoff, 'top1'>>(
+  all: readonly T[],
+  priceOf: (one: T) => number,
+): T[] {
   // Sorting is stable, so that of equals the first given comes first.
-  const sorted = [...all].sort((a, b) => a.macs - b.macs || b.top1 - a.top1)
+  const sorted = [...all].sort((a, b) => priceOf(a) - priceOf(b) || b.top1 - a.top1)
   const frontier: T[] = []
   for (const one of sorted) {
     if (frontier.length === 0 || one.top1 > frontier.at(-1)!.top1) frontier.push(one)

@@ -22,6 +22,8 @@ const entrySchema = z.strictObject({
   latencyMs: z.number().positive().optional(),
   /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
   source: z.literal('published').optional(),
+  /** Set where it was tested alone: its statistics are kept, on the frontier or not. */
+  pinned: z.literal(true).optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()
@@ -122,9 +124,15 @@ export function chooseWithin(
   throw new MnVideoError(
     'budget',
     fastest
-      ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${fastest.latency} ms.\nGive at least that.`
+      ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${roundedUp(fastest.latency)} ms.\nGive at least that.`
       : `latencies of ${table.network} have not been measured on this machine. Measure them once: mn-video calibrate-latency RUN`,
   )
+}
+
+/** Three digits, so that whoever gives what the message says gets the configuration. */
+const roundedUp = (milliseconds: number): number => {
+  const unit = 10 ** (Math.floor(Math.log10(milliseconds)) - 2)
+  return Number((Math.ceil(milliseconds / unit) * unit).toPrecision(3))
 }
 
 /** What would be chosen under a budget by its accuracy, were it not for want of statistics of its own. */

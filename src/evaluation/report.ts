@@ -14,7 +14,7 @@ export interface Report {
   readonly curveSvg: string
   readonly curves: readonly Curve[]
   readonly per: Per | 'image'
-  readonly runs: readonly (ComparedRun & { readonly lossSvg?: string })[]
+  readonly runs: readonly (ComparedRun & { readonly lossSvg?: string; readonly reliabilitySvg?: string })[]
 }
 
 /** Larger confusion matrices are listed as their worst mistakes. */
@@ -43,10 +43,16 @@ function frontierTable(curves: readonly Curve[], per: Per | 'image'): Html {
   const rows = curves.flatMap(({ name, points }) =>
     points
       .filter(({ onFrontier }) => onFrontier)
-      .map(({ label, gflops, top1 }) => [name, label, round(gflops, 4), top1.toFixed(2)]),
+      .map(({ label, gflops, latencyMs, top1 }) => [
+        name,
+        label,
+        round(gflops, 4),
+        latencyMs === undefined ? '–' : round(latencyMs, 3),
+        top1.toFixed(2),
+      ]),
   )
   return html`<details><summary>The points of the curves (${rows.length})</summary>
-${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, 'top-1 (%)'], ...rows])}</details>`
+${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, `ms per ${per}`, 'top-1 (%)'], ...rows])}</details>`
 }
 
 const sources = (curves: readonly Curve[]): Html =>
@@ -102,7 +108,7 @@ function resultsTable(results: readonly ComparedResult[], media: 'video' | 'imag
 }
 
 function answersSection(
-  { labels, network }: ComparedRun,
+  { labels, network, reliabilitySvg }: Report['runs'][number],
   { configuration, predictions, confusion }: Answers,
 ): Html {
   const wrong = wrongPredictions(predictions)
@@ -112,6 +118,7 @@ function answersSection(
   const shown = wrong.slice(0, LISTED)
   return html`<h3>Answers at ${configurationLabel(configuration, network.media)}</h3>
 <p>${predictions.length} samples, ${wrong.length} wrong; mean class accuracy ${(100 * meanClassAccuracy(confusion)).toFixed(2)} %.</p>
+${reliabilitySvg === undefined ? undefined : html`<figure>${raw(reliabilitySvg)}</figure>`}
 ${confusion.classes <= MATRIX_CLASSES ? matrix(confusion.counts, perClass, nameOf) : undefined}
 ${
   confusion.classes > MATRIX_CLASSES

@@ -73,7 +73,8 @@ export interface Tested {
 
 /**
  * Tests configurations of a run and writes its query table: every result of its weights so far, with batch-norm
- * statistics for those on the frontier.
+ * statistics for those on the frontier. A configuration that is asked for alone keeps its statistics in any case, so
+ * that whoever wants just this one can run it.
  *
  * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
  */
@@ -106,8 +107,26 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
       options.onEvent?.({ event: 'result', result })
     }
   }
-  return { results, table: await keepTable(run, results) }
+  const before = await entriesOf(run)
+  const pinned = pinnedOf(before, asked)
+  const frontier = new Set(frontierOf(results))
+  const usable = results.filter((result) => frontier.has(result) || pinned.has(configurationKey(result)))
+  // Those of an earlier test may have been removed when it ended.
+  await calibrateMissing(run, engine, datasets.train, usable, options)
+  return { results, table: await keepTable(run, before, results, usable, pinned) }
 }
+
+/** What the run's table says of these weights. One that cannot be read is replaced, as the error of reading it says. */
+async function entriesOf({ folder, network, weightsId }: WeightedRun): Promise<readonly TableEntry[]> {
+  const table = await findTable(folder, network).catch(() => undefined)
+  return table?.trained && table.weights === weightsId ? table.entries : []
+}
+
+/** The keys of configurations that were asked for alone, now or before. */
+const pinnedOf = (before: readonly TableEntry[], asked: readonly Configuration[]): Set<string> =>
+  new Set(
+    [...before.filter(({ pinned }) => pinned), ...(asked.length === 1 ? asked : [])].map(configurationKey),
+  )
 
 /** Every combination that was asked for, from the dearest to the cheapest. */
 function askedConfigurations({ config, network }: WeightedRun, options: TestOptions): Configuration[] {
@@ -235,24 +254,28 @@ async function keepPredictions(
 }
 
 /**
- * All results as entries, those on the frontier with their statistics; the others' are removed. What the run's table
+ * All results as entries, those that are `usable` with their statistics; the others' are removed. What the run's table
  * had of these weights and was not tested stays.
  */
-async function keepTable(run: WeightedRun, results: readonly SweepResult[]): Promise<QueryTable> {
-  // One that cannot be read is replaced: testing again is the way out that its error names.
-  const before = await findTable(run.folder, run.network).catch(() => undefined)
+async function keepTable(
+  run: WeightedRun,
+  before: readonly TableEntry[],
+  results: readonly SweepResult[],
+  usable: readonly SweepResult[],
+  pinned: ReadonlySet<string>,
+): Promise<QueryTable> {
   const tested = new Set(results.map(configurationKey))
-  const kept = before?.trained && before.weights === run.weightsId ? before.entries : []
-  const frontier = new Set(frontierOf(results).map(configurationKey))
+  const calibrated = new Set(usable.map(configurationKey))
   const entries = [
-    ...kept.filter((entry) => !tested.has(configurationKey(entry))),
+    ...before.filter((entry) => !tested.has(configurationKey(entry))),
     ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
       const configuration = { width, frames, size }
       return {
         ...configuration,
         ...{ macs, params, top1, top5 },
         ...(latencyMs !== undefined && { latencyMs }),
-        ...(frontier.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
+        ...(pinned.has(configurationKey(configuration)) && { pinned: true as const }),
+        ...(calibrated.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
       }
     }),
   ].sort((a, b) => a.macs - b.macs)

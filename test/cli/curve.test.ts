@@ -64,6 +64,7 @@ describe('mn-video curve', () => {
 
   it.each([
     [[], 2, 'nothing to draw. Give a run, or --published NAME'],
+    [['runs/mutual', '--x', 'latency', '--published', 'x3d'], 2, 'leave out --published'],
     [['runs/fresh'], 1, 'has no accuracies yet. Measure its configurations first: mn-video test runs/fresh'],
   ])('says what is wrong with %j', async (args, code, message) => {
     const result = await run(...args)

@@ -54,7 +54,7 @@ describe('a comparison', () => {
     expect(spec.$schema).toBe('https://vega.github.io/schema/vega-lite/v6.json')
     expect(spec.data.values).toHaveLength(results.length + 11 + 3 + 3)
     expect(await text('out/curve.csv')).toContain(
-      'MutualNet-X3D-M,published,kinetics400,6×192×.63,0.63,6,192,0.59,69.33,yes\r\n',
+      'MutualNet-X3D-M,published,kinetics400,6×192×.63,0.63,6,192,0.59,69.33,yes,\r\n',
     )
   })
 
@@ -70,10 +70,11 @@ describe('a comparison', () => {
   it('has all of it in one report that needs no other file', async () => {
     const report = await text('out/report.html')
     expect(report).not.toMatch(/<script|<link|src=|href="http/)
-    expect(report.match(/<svg /g)).toHaveLength(2)
+    expect(report.match(/<svg /g)).toHaveLength(3)
     const parts = [
       'Where the numbers come from',
       'arXiv:2105.07085',
+      'Scores of mutual at ',
       'Confusion matrix',
       'Training losses of mutual',
       'depth_factor: 0.4',
@@ -121,6 +122,40 @@ describe('a comparison', () => {
     expect(perClip.find(({ name }) => name === 'Slow-8×8')!.points[0]!.gflops).toBe(54.5)
   })
 
+  it('draws accuracy against the latencies that were measured, with a frontier of its own', async () => {
+    const sweep = (await text('us_net/sweep.jsonl')).trim().split('\n')
+    const timed = sweep.map((line) => JSON.parse(line) as SweepResult)
+    // The most accurate is made the fastest: nothing else is worth its time.
+    const best = timed.reduce((a, b) => (b.top1 > a.top1 ? b : a))
+    const { latencyMs: _, ...untimed } = timed[3]!
+    const lines = timed.map((one, i) =>
+      i === 3 ? untimed : one === best ? { ...one, latencyMs: 0.001 } : one,
+    )
+    await mkdir(at('timed'), { recursive: true })
+    await writeFile(at('timed/sweep.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    await writeFile(at('timed/config.yml'), await text('us_net/config.yml'))
+    const { curves, notes } = await compare(['mutual', 'timed'], { against: 'latency', out: at('latency') })
+    const [mutual, own] = curves.map(({ points }) => points)
+    expect(mutual!.map(({ latencyMs }) => latencyMs)).toEqual(
+      results.map(({ latencyMs }) => latencyMs!).sort((a, b) => a - b),
+    )
+    expect(own).toHaveLength(timed.length - 1)
+    expect(own!.filter(({ onFrontier }) => onFrontier).map(({ latencyMs }) => latencyMs)).toEqual([0.001])
+    expect(notes.slice(0, 2)).toEqual([
+      'Latencies are those of the machine, engine and threads that each run was tested with.',
+      'timed: 1 configurations have no latency.',
+    ])
+    expect(await text('latency/curve.svg')).toContain(
+      '>ms per clip (measured, decoding not counted), logarithmic</text>',
+    )
+    expect(await text('latency/curve.csv')).toMatch(/^mutual,run,.*,yes,[\d.]+\r$/m)
+    const none = lines.map((line) => JSON.stringify({ ...line, latencyMs: undefined }))
+    await writeFile(at('timed/sweep.jsonl'), `${none.join('\n')}\n`)
+    await expect(compare(['timed'], { against: 'latency' })).rejects.toThrow(
+      'timed: its query table has no latencies. Measure them with its accuracies: mn-video test',
+    )
+  })
+
   it('tells series of one name apart', async () => {
     const { curves } = await compare([], {
       published: ['wideresnet_cifar10', 'wideresnet_cifar100', 'resnet50'],
@@ -149,6 +184,11 @@ describe('a comparison', () => {
     [[], { published: ['slow'], per: 'video' }, 'nothing to draw per video. Left out: MutualNet-Slow-8×8'],
     [[], { published: ['x4d'] }, 'nothing published is called "x4d". Give one of mobilenet_v1,'],
     [['none'], {}, 'none: is not a run'],
+    [
+      ['mutual'],
+      { against: 'latency', published: ['x3d'] },
+      'published curves have no latency on this machine',
+    ],
   ] as const)('of %j with %j is refused', async (runs, options, message) => {
     await expect(compare(runs, options)).rejects.toThrow(message)
   })

@@ -28,6 +28,9 @@ const choose = (latencyMs: number) => chooseWithin(table, latencyMs, ({ width })
 it('picks the most accurate configuration that can run within a latency', () => {
   expect(choose(100)).toBe(1)
   expect(choose(8)).toBe(0.7)
+  times.set(0.7, 2.000001)
+  expect(() => choose(1.5)).toThrow('the fastest configuration takes 2.01 ms')
+  times.set(0.7, 2)
   expect(() => choose(1.5)).toThrow(
     'nothing of X is within 1.5 ms here: the fastest configuration takes 2 ms',
   )
