@@ -17,7 +17,7 @@ import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
 import { lockRun } from './lock.ts'
-import { type BadFileEvent, openLog, type StepEvent, type TrainingEvent } from './log.ts'
+import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
 import { type MovingAverage, movingAverage } from './moving-average.ts'
@@ -25,6 +25,7 @@ import { learningRate } from './schedule.ts'
 import { type Start, startRun } from './start.ts'
 import { mutualStep, type StepResult } from './step.ts'
 import { openTensorboard, type TensorboardWriter } from './tensorboard.ts'
+import { changedData, lastUsedData, usedData } from './used-data.ts'
 import { tableOf, type Validation, validate } from './validate.ts'
 
 export interface TrainOptions extends EngineOptions {
@@ -85,6 +86,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
       return await loop(place, run, signal)
     } finally {
       run.trainer.dispose()
+      await run.log.close()
     }
   } finally {
     place.close()
@@ -131,6 +133,7 @@ interface Run {
   readonly meter: ReturnType<typeof createMeter>
   /** Files found bad since they were last recorded. */
   readonly bad: BadFileEvent[]
+  readonly log: Log
   /** Tells, logs and draws an event. */
   record(event: TrainingEvent): Promise<void>
   progress: Progress
@@ -155,12 +158,14 @@ async function openRun(
   const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
   for (const [name, values] of start.velocities ?? []) trainer.velocities().get(name)!.set(values)
   const bytes = requireMemory(trainer, network, config)
-  const log = openLog(folder)
+  const before = await lastUsedData(folder)
+  const data = await usedData(datasets)
+  const log = await openLog(folder)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.
     if (event.event === 'progress') return
-    await log(event)
+    await log.append(event)
     const drawn = scalarsOf(event)
     if (drawn) await tensorboard?.write(drawn.step, drawn.scalars)
   }
@@ -175,11 +180,14 @@ async function openRun(
     trainingSamples: datasets.train.size,
     validationSamples: datasets.val.size,
     bytes,
+    data,
   })
+  if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
     folder,
     weights,
     trainer,
+    log,
     ...(config.ema > 0 && { average: movingAverage(network, weights, config.ema, start.average) }),
     meter: createMeter(),
     bad,
