@@ -95,7 +95,8 @@ async function trainWithSignals(config: Config, folder: string, options: Options
       folder,
       signal: stop.signal,
       onEvent: (event) => {
-        if (event.event === 'checkpoint') saved = event.step
+        const isResumed = event.event === 'start' && event.step > 0
+        if (event.event === 'checkpoint' || isResumed) saved = event.step
         show(event)
       },
       ...(options.resume && { resume: true }),

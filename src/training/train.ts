@@ -15,7 +15,7 @@ import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
-import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
+import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { lockRun } from './lock.ts'
 import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
@@ -80,6 +80,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
   try {
     const start = await startRun(folder, network, config, options.resume ?? false)
     unlock = await lockRun(folder)
+    await removeUnfinished(folder)
     const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
     const run = await openRun(place, start, { folder, bad, tensorboard, onEvent: options.onEvent })
     try {
