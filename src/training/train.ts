@@ -77,20 +77,22 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     bad.push({ event: 'bad-file', file, reason })
   })
   let unlock: (() => Promise<void>) | undefined
+  let log: Log | undefined
   try {
     const start = await startRun(folder, network, config, options.resume ?? false)
     unlock = await lockRun(folder)
     await removeUnfinished(folder)
+    log = await openLog(folder)
     const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
-    const run = await openRun(place, start, { folder, bad, tensorboard, onEvent: options.onEvent })
+    const run = await openRun(place, start, { folder, log, bad, tensorboard, onEvent: options.onEvent })
     try {
       return await loop(place, run, signal)
     } finally {
       run.trainer.dispose()
-      await run.log.close()
     }
   } finally {
     place.close()
+    await log?.close()
     await unlock?.()
   }
 }
@@ -134,7 +136,6 @@ interface Run {
   readonly meter: ReturnType<typeof createMeter>
   /** Files found bad since they were last recorded. */
   readonly bad: BadFileEvent[]
-  readonly log: Log
   /** Tells, logs and draws an event. */
   record(event: TrainingEvent): Promise<void>
   progress: Progress
@@ -145,11 +146,13 @@ async function openRun(
   start: Start,
   {
     folder,
+    log,
     bad,
     tensorboard,
     onEvent,
   }: {
     readonly folder: string
+    readonly log: Log
     readonly bad: BadFileEvent[]
     readonly tensorboard: TensorboardWriter | undefined
     readonly onEvent: TrainOptions['onEvent']
@@ -161,7 +164,6 @@ async function openRun(
   const bytes = requireMemory(trainer, network, config)
   const before = await lastUsedData(folder)
   const data = await usedData(datasets)
-  const log = await openLog(folder)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.
@@ -188,7 +190,6 @@ async function openRun(
     folder,
     weights,
     trainer,
-    log,
     ...(config.ema > 0 && { average: movingAverage(network, weights, config.ema, start.average) }),
     meter: createMeter(),
     bad,
