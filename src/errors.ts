@@ -65,6 +65,8 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
   EROFS: 'the disk is read-only',
   ENOSPC: 'the disk is full',
+  EDQUOT: "the user's disk quota is used up",
+  EFBIG: 'it would be larger than a file may be (ulimit -f)',
   EISDIR: 'it is a folder',
   ENOTDIR: 'part of the path is a file, not a folder',
   ENAMETOOLONG: 'the name is too long',

@@ -7,6 +7,10 @@ import { basename, dirname, join } from 'node:path'
 /** A write of more than 2 GiB at once fails. */
 const CHUNK_BYTES = 2 ** 28
 
+/** The file that a temporary name stands for; undefined for other names. */
+export const unfinishedName = (name: string): string | undefined =>
+  /^\.(.+)\.[0-9a-f-]{36}\.tmp$/.exec(name)?.[1]
+
 /** Writes the parts one after the other under a temporary name beside the file, syncs, and renames. */
 export async function writeAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const folder = dirname(path)

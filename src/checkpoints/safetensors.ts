@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
 import { writeAtomically } from './atomic.ts'
 import {
   arrays,
@@ -85,7 +85,7 @@ export async function writeSafetensors(
 ): Promise<void> {
   const { header, parts } = encode(tensors, metadata)
   await writeAtomically(path, [header, ...parts]).catch((error: unknown) => {
-    throw failure(path)(`cannot be written: ${messageOf(error)}.`, error)
+    throw failure(path)(`cannot be written: ${reasonOf(error)}.`, error)
   })
 }
 

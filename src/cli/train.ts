@@ -7,7 +7,7 @@ import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
 import { dryRun } from '../training/dry-run.ts'
-import type { StepEvent, TrainingEvent } from '../training/log.ts'
+import type { DataChangedEvent, StepEvent, TrainingEvent, UsedData } from '../training/log.ts'
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
 import { BACKEND_OPTION, collect, count } from './arguments.ts'
@@ -95,7 +95,8 @@ async function trainWithSignals(config: Config, folder: string, options: Options
       folder,
       signal: stop.signal,
       onEvent: (event) => {
-        if (event.event === 'checkpoint') saved = event.step
+        const isResumed = event.event === 'start' && event.step > 0
+        if (event.event === 'checkpoint' || isResumed) saved = event.step
         show(event)
       },
       ...(options.resume && { resume: true }),
@@ -135,6 +136,9 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
             `a step takes ${(event.bytes / 2 ** 30).toFixed(2)} GiB${event.step > 0 ? `; resumed after step ${event.step}` : ''}`,
         )
         break
+      case 'data-changed':
+        status.say(dataChangedLine(event))
+        break
       case 'step':
         recent.push(event)
         if (event.step % config.print_freq === 0 || event.step === steps) {
@@ -160,6 +164,12 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
         break
     }
   }
+}
+
+function dataChangedLine({ split, before, now }: DataChangedEvent): string {
+  const shown = ({ files, sha256 }: UsedData) => `${thousands(files)} samples, sha256 ${sha256.slice(0, 16)}…`
+  const what = split === 'train' ? 'training' : 'validation'
+  return `warning: ${now.origin}: these are not the ${what} data that the run had before (${shown(before)}; now ${shown(now)})`
 }
 
 /** The latest step, its losses averaged over the steps since the last line. */

@@ -2,10 +2,12 @@
  * CIFAR-10 and CIFAR-100 in their binary versions (Krizhevsky 2009): records of one label byte (CIFAR-100: the
  * coarse label, then the fine one) and 32×32 bytes of red, then green, then blue.
  */
+import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import { readClassNames } from './folders.ts'
 
 const SIDE = 32
@@ -39,6 +41,7 @@ export interface CifarImages {
   name(index: number): string
   /** One frame of 32×32 bytes. */
   image(index: number): FrameBatch
+  fingerprint(): Fingerprint
 }
 
 /**
@@ -104,7 +107,26 @@ export async function readCifar(
       }
       return { data, batch: 1, frames: 1, height: SIDE, width: SIDE }
     },
+    fingerprint: () =>
+      fingerprintOfImages(
+        batches.map(({ bytes }) => bytes),
+        layout.labelBytes,
+      ),
   }
+}
+
+/** The fingerprint of batch files: the images themselves take the place of a list. */
+export function fingerprintOfImages(batches: readonly Uint8Array[], labelBytes: number): Fingerprint {
+  const hash = createHash('sha256')
+  const labels = new Set<number>()
+  const record = labelBytes + 3 * PIXELS
+  let images = 0
+  for (const bytes of batches) {
+    hash.update(bytes)
+    images += bytes.length / record
+    for (let at = labelBytes - 1; at < bytes.length; at += record) labels.add(bytes[at]!)
+  }
+  return { files: images, classes: labels.size, sha256: hash.digest('hex'), sizes: { '32x32': images } }
 }
 
 /** The files of a split, in the folder itself or in the one that the archive unpacks to. */

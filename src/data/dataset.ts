@@ -8,6 +8,7 @@ import { type Config, isVideo } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
 import { readCifar } from './cifar.ts'
+import { type Fingerprint, fingerprintOfList } from './fingerprint.ts'
 import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
 import { readList } from './lists.ts'
 
@@ -30,6 +31,8 @@ export interface Dataset {
   source(index: number): { readonly path: string } | FrameBatch
   /** All samples of a label, ascending. */
   indicesOf(label: number): readonly number[]
+  /** Tells these samples from others, wherever they lie. No file is opened but the one that a check left beside a list. */
+  fingerprint(): Promise<Fingerprint>
 }
 
 /**
@@ -93,7 +96,8 @@ async function fromFolders(config: Config, folder: string, split: Split): Promis
 }
 
 async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split: Split): Promise<Dataset> {
-  const { folder, classes, labels, name: nameOf, image } = await readCifar(name, directory, split)
+  const images = await readCifar(name, directory, split)
+  const { folder, classes, labels } = images
   return {
     media: 'image',
     size: labels.length,
@@ -101,9 +105,10 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
     origin: folder,
     ignored: 0,
     label: (index) => labels[index]!,
-    name: nameOf,
-    source: image,
+    name: images.name,
+    source: images.image,
     indicesOf: byLabel(labels),
+    fingerprint: async () => images.fingerprint(),
   }
 }
 
@@ -121,6 +126,11 @@ function dataset(
     name: (index) => paths[index]!,
     source: (index) => ({ path: paths[index]! }),
     indicesOf: byLabel(labels),
+    fingerprint: () =>
+      fingerprintOfList(
+        facts.origin,
+        paths.map((path, index) => ({ path, label: labels[index]! })),
+      ),
   }
 }
 

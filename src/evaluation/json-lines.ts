@@ -40,7 +40,11 @@ function checked<T>(json: unknown, schema: z.ZodType<T>, path: string, line: num
 }
 
 export interface JsonLinesWriter<T> {
-  /** Resolves when the line is in the file (not: on the disk). */
+  /**
+   * Resolves when the line is in the file (not: on the disk).
+   *
+   * @throws MnVideoError `run` when it cannot be; nor can any later one then
+   */
   append(value: T): Promise<void>
   close(): Promise<void>
 }
@@ -53,14 +57,19 @@ export interface JsonLinesWriter<T> {
 export async function appendJsonLines<T>(path: string): Promise<JsonLinesWriter<T>> {
   try {
     await mkdir(dirname(path), { recursive: true })
-    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o666)
-    let position = await endOfLines(handle)
-    await handle.truncate(position)
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o666)
+    let end = await endOfLines(handle)
+    await handle.truncate(end)
     let last: Promise<void> = Promise.resolve()
-    const write = async (bytes: Buffer) => {
-      const at = position
-      position += bytes.length
-      await handle.write(bytes, 0, bytes.length, at)
+    const write = async (line: Buffer) => {
+      try {
+        await handle.appendFile(line)
+        end += line.length
+      } catch (error) {
+        // A full disk takes the part of the line that it has room for.
+        await handle.truncate(end).catch(() => {})
+        throw unwritable(path, error)
+      }
     }
     return {
       append(value) {
@@ -74,7 +83,7 @@ export async function appendJsonLines<T>(path: string): Promise<JsonLinesWriter<
       },
     }
   } catch (error) {
-    throw new MnVideoError('run', `${path}: cannot be written: ${reasonOf(error)}.`, { cause: error })
+    throw unwritable(path, error)
   }
 }
 
@@ -99,6 +108,9 @@ function parseJson(line: string): unknown {
     return undefined
   }
 }
+
+const unwritable = (path: string, error: unknown): MnVideoError =>
+  new MnVideoError('run', `${path}: cannot be written: ${reasonOf(error)}.`, { cause: error })
 
 const damaged = (path: string, line: number, what: string): MnVideoError =>
   new MnVideoError(

@@ -5,6 +5,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { unfinishedName } from '../checkpoints/atomic.ts'
 import {
   readSafetensors,
   type SafetensorsTensor,
@@ -115,6 +116,13 @@ export async function checkpointSteps(folder: string): Promise<number[]> {
     .flatMap((file) => FILE.exec(file)?.[1] ?? [])
     .map(Number)
     .sort((a, b) => b - a)
+}
+
+/** Removes what a process that was killed while it wrote a checkpoint has left: nobody else takes it away. */
+export async function removeUnfinished(folder: string): Promise<void> {
+  const files = await readdir(folder)
+  const left = files.filter((file) => FILE.test(unfinishedName(file) ?? ''))
+  await Promise.all(left.map((file) => rm(join(folder, file), { force: true })))
 }
 
 /** Removes all checkpoints but the latest ones and the best. */

@@ -1,11 +1,14 @@
 /** What training tells while it runs: the events that callers show and that `log.jsonl` keeps, one a line. */
-import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MnVideoError, reasonOf } from '../errors.ts'
+import type { Split } from '../data/dataset.ts'
+import type { Fingerprint } from '../data/fingerprint.ts'
+import { appendJsonLines } from '../evaluation/json-lines.ts'
+import { LOG } from '../evaluation/run-folder.ts'
 import type { Configuration } from '../network/graph.ts'
 
 export type TrainingEvent =
   | StartEvent
+  | DataChangedEvent
   | StepEvent
   | ValidationEvent
   | CheckpointEvent
@@ -27,6 +30,21 @@ export interface StartEvent {
   readonly validationSamples: number
   /** Bytes that a step takes beside the weights. */
   readonly bytes: number
+  /** What is trained and validated on. */
+  readonly data: Readonly<Record<Split, UsedData>>
+}
+
+/** A data set's fingerprint, and the folder or list that it was read from. */
+export interface UsedData extends Fingerprint {
+  readonly origin: string
+}
+
+/** The run goes on with other data than it last had. */
+export interface DataChangedEvent {
+  readonly event: 'data-changed'
+  readonly split: Split
+  readonly before: UsedData
+  readonly now: UsedData
 }
 
 export interface StepEvent {
@@ -89,16 +107,16 @@ export interface EndEvent {
   readonly seconds: number
 }
 
-/** The file's name in a run. */
-export const LOG = 'log.jsonl'
+export interface Log {
+  append(event: TrainingEvent): Promise<void>
+  close(): Promise<void>
+}
 
 /** Appends events to the log of a run, each with the time. A resumed run goes on in the same file. */
-export function openLog(folder: string): (event: TrainingEvent) => Promise<void> {
-  const file = join(folder, LOG)
-  return async (event) => {
-    const line = JSON.stringify({ time: new Date().toISOString(), ...event })
-    await appendFile(file, `${line}\n`).catch((error: unknown) => {
-      throw new MnVideoError('run', `${file}: cannot be written: ${reasonOf(error)}.`, { cause: error })
-    })
+export async function openLog(folder: string): Promise<Log> {
+  const { append, close } = await appendJsonLines(join(folder, LOG))
+  return {
+    append: (event) => append({ time: new Date().toISOString(), ...event }),
+    close,
   }
 }

@@ -6,6 +6,7 @@ import { appendFile, mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Message } from '../checkpoints/protobuf.ts'
+import { MnVideoError, reasonOf } from '../errors.ts'
 
 export interface TensorboardWriter {
   /** Appends scalars of a step, by tag. */
@@ -14,10 +15,14 @@ export interface TensorboardWriter {
 
 /** Starts an event file in a folder, which is made where it is missing. */
 export async function openTensorboard(folder: string): Promise<TensorboardWriter> {
-  await mkdir(folder, { recursive: true })
+  const orSay = (writing: Promise<unknown>) =>
+    writing.catch((error: unknown) => {
+      throw new MnVideoError('run', `${folder}: cannot be written: ${reasonOf(error)}.`, { cause: error })
+    })
+  await orSay(mkdir(folder, { recursive: true }))
   const started = Date.now() / 1000
   const file = join(folder, `events.out.tfevents.${Math.floor(started)}.${hostname()}.${process.pid}`)
-  await appendFile(file, record(new Message().double(1, started).text(3, 'brain.Event:2')))
+  await orSay(appendFile(file, record(new Message().double(1, started).text(3, 'brain.Event:2'))))
   return {
     async write(step, scalars) {
       const values = Object.entries(scalars).map(([tag, value]) => new Message().text(1, tag).float(2, value))
@@ -25,7 +30,7 @@ export async function openTensorboard(folder: string): Promise<TensorboardWriter
         .double(1, Date.now() / 1000)
         .int(2, step)
         .message(5, new Message().messages(1, values))
-      await appendFile(file, record(event))
+      await orSay(appendFile(file, record(event)))
     },
   }
 }

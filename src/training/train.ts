@@ -15,9 +15,9 @@ import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
-import { type Progress, pruneCheckpoints, writeCheckpoint } from './checkpoint.ts'
+import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { lockRun } from './lock.ts'
-import { type BadFileEvent, openLog, type StepEvent, type TrainingEvent } from './log.ts'
+import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
 import { type MovingAverage, movingAverage } from './moving-average.ts'
@@ -25,6 +25,7 @@ import { learningRate } from './schedule.ts'
 import { type Start, startRun } from './start.ts'
 import { mutualStep, type StepResult } from './step.ts'
 import { openTensorboard, type TensorboardWriter } from './tensorboard.ts'
+import { changedData, lastUsedData, usedData } from './used-data.ts'
 import { tableOf, type Validation, validate } from './validate.ts'
 
 export interface TrainOptions extends EngineOptions {
@@ -76,11 +77,14 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     bad.push({ event: 'bad-file', file, reason })
   })
   let unlock: (() => Promise<void>) | undefined
+  let log: Log | undefined
   try {
     const start = await startRun(folder, network, config, options.resume ?? false)
     unlock = await lockRun(folder)
+    await removeUnfinished(folder)
+    log = await openLog(folder)
     const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
-    const run = await openRun(place, start, { folder, bad, tensorboard, onEvent: options.onEvent })
+    const run = await openRun(place, start, { folder, log, bad, tensorboard, onEvent: options.onEvent })
     try {
       return await loop(place, run, signal)
     } finally {
@@ -88,6 +92,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
     }
   } finally {
     place.close()
+    await log?.close()
     await unlock?.()
   }
 }
@@ -141,11 +146,13 @@ async function openRun(
   start: Start,
   {
     folder,
+    log,
     bad,
     tensorboard,
     onEvent,
   }: {
     readonly folder: string
+    readonly log: Log
     readonly bad: BadFileEvent[]
     readonly tensorboard: TensorboardWriter | undefined
     readonly onEvent: TrainOptions['onEvent']
@@ -155,12 +162,13 @@ async function openRun(
   const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
   for (const [name, values] of start.velocities ?? []) trainer.velocities().get(name)!.set(values)
   const bytes = requireMemory(trainer, network, config)
-  const log = openLog(folder)
+  const before = await lastUsedData(folder)
+  const data = await usedData(datasets)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.
     if (event.event === 'progress') return
-    await log(event)
+    await log.append(event)
     const drawn = scalarsOf(event)
     if (drawn) await tensorboard?.write(drawn.step, drawn.scalars)
   }
@@ -175,7 +183,9 @@ async function openRun(
     trainingSamples: datasets.train.size,
     validationSamples: datasets.val.size,
     bytes,
+    data,
   })
+  if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
     folder,
     weights,

@@ -2,14 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { mnVideo } from '../support/cli.ts'
+import { MAIN, mnVideo } from '../support/cli.ts'
 import { writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const folder = await temporaryFolder()
 const config = join(folder, 'small.yml')
 const timeout = 120_000
@@ -127,6 +125,39 @@ describe('mn-video train', () => {
     const other = await mnVideo(['train', config, '--out', whole, '--resume', '--set', 'lr=0.2'])
     expect(other.code).toBe(1)
     expect(other.stderr).toContain('was started with another configuration: lr (0.05 there, 0.2 now)')
+  })
+
+  it('logs what data it had, and warns where a resumed run is given other data', { timeout }, async () => {
+    const eventsOf = async (run: string, kind: string) => {
+      const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trim().split('\n')
+      return lines.map((line) => JSON.parse(line)).filter(({ event }) => event === kind)
+    }
+    const [{ data }] = await eventsOf(whole, 'start')
+    expect(data.train).toEqual({
+      origin: join(folder, 'cifar'),
+      files: 120,
+      classes: 10,
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      sizes: { '32x32': 120 },
+    })
+    expect(data.val.sha256).not.toBe(data.train.sha256)
+    const run = join(folder, 'other-data')
+    await cp(whole, run, { recursive: true })
+    const resume = (path: string) =>
+      mnVideo(['train', join(run, 'config.yml'), '--resume', '--set', `dataset_dir=${path}`])
+    // The same bytes elsewhere are the same data.
+    await cp(join(folder, 'cifar'), join(folder, 'moved'), { recursive: true })
+    expect((await resume(join(folder, 'moved'))).stdout).not.toContain('warning')
+    const other = await writeSmallCifar(join(folder, 'other'), 100)
+    const { code, stdout } = await resume(other)
+    expect(code).toBe(0)
+    expect(stdout).toContain(
+      `warning: ${other}: these are not the training data that the run had before (120 samples, sha256 ${data.train.sha256.slice(0, 16)}…; now 100 samples, sha256 `,
+    )
+    expect(await eventsOf(run, 'data-changed')).toMatchObject([
+      { split: 'train', before: { files: 120 }, now: { files: 100, origin: other } },
+      { split: 'val' },
+    ])
   })
 
   it('does what is left when all steps are done and only the last validation was interrupted', {

@@ -123,6 +123,34 @@ describe('a data set in class folders', () => {
   })
 })
 
+describe('the fingerprint of a data set', () => {
+  it('is the same in class folders and in a list of them, wherever they lie', async () => {
+    await write('train/a/1.mp4', 'train/b/2.mp4', 'val/a/3.mp4', 'elsewhere/a/1.mp4', 'elsewhere/b/2.mp4')
+    const inFolders = await (await openDataset(video('num_classes: 2'), 'train')).fingerprint()
+    expect(inFolders).toMatchObject({ files: 2, classes: 2 })
+    await write(['lists/t.csv', '../elsewhere/b/2.mp4 1\n../elsewhere/a/1.mp4 0'])
+    const listed = await openDataset(
+      config('model: x3d\nnum_classes: 2\ntrain_list: lists/t.csv\nval_list: lists/t.csv'),
+      'train',
+    )
+    expect(await listed.fingerprint()).toEqual(inFolders)
+  })
+
+  it('has what a check found out, if it was of the same files', async () => {
+    await write('a.mp4', 'b.mp4', ['train.csv', 'a.mp4 0'], ['val.csv', 'b.mp4 0'])
+    const { train, val } = await openDatasets(video('num_classes: 1'))
+    const facts = { codecs: { h264: 1 }, sizes: { '320x240': 1 } }
+    const { sha256 } = await train.fingerprint()
+    await write(
+      ['train.fingerprint.json', JSON.stringify({ files: 1, classes: 1, sha256, ...facts })],
+      ['val.fingerprint.json', JSON.stringify({ files: 1, classes: 1, sha256, ...facts })],
+    )
+    expect(await train.fingerprint()).toEqual({ files: 1, classes: 1, sha256, ...facts })
+    expect(await val.fingerprint()).toEqual({ files: 1, classes: 1, sha256: expect.any(String) })
+    expect((await val.fingerprint()).sha256).not.toBe(sha256)
+  })
+})
+
 describe('a data set in lists', () => {
   it('is found in dataset_dir, before class folders', async () => {
     await write('a.mp4', 'train/a/1.mp4', ['train.csv', 'a.mp4 7\n'], ['val.csv', 'a.mp4,399'])

@@ -60,7 +60,7 @@ describe('a list of labelled files', () => {
     const paths = async (root?: string) =>
       (await readList(file, root === undefined ? {} : { root })).map((entry) => entry.path)
     expect(await paths()).toEqual([folder.path('x/a.mp4'), resolve('/abs/b.mp4')])
-    expect(await paths('/root')).toEqual([resolve('/root/x/a.mp4'), resolve('/abs/b.mp4')])
+    expect(await paths('/videos')).toEqual([resolve('/videos/x/a.mp4'), resolve('/abs/b.mp4')])
   })
 
   it.each([

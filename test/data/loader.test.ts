@@ -57,6 +57,7 @@ const datasetOf = (sources: readonly ReturnType<Dataset['source']>[]): Dataset =
   name: String,
   source: (index) => sources[index]!,
   indicesOf: () => [...sources.keys()],
+  fingerprint: async () => ({ files: sources.length, classes: 1, sha256: '' }),
 })
 
 async function all<T>(batches: AsyncIterable<T>): Promise<T[]> {

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { applyOverrides, loadConfig } from '../../config/index.ts'
 import type { Dataset } from '../../data/dataset.ts'
+import { fingerprintOf } from '../../data/fingerprint.ts'
 import { gather, isVideoFile } from '../../data/gather.ts'
 import { openTrainingLoader } from '../../data/loader.ts'
 import { type PreviewSample, previewPage } from '../../data/preview.ts'
@@ -75,6 +76,7 @@ async function preview(source: string, options: Options): Promise<void> {
     name: (index) => single[index]!.path,
     source: (index) => ({ path: single[index]!.path }),
     indicesOf: (label) => single.flatMap((file, index) => (file.label === label ? [index] : [])),
+    fingerprint: async () => fingerprintOf(single),
   }
   const loader = openTrainingLoader(dataset, network, config)
   const samples: PreviewSample[] = []

@@ -1,6 +1,6 @@
 /** `mn-video data stats`: how many files each class has, as a chart; what is known of the files. */
 import type { Command } from 'commander'
-import { fingerprintOf, readFingerprint } from '../../data/fingerprint.ts'
+import { fingerprintOfList } from '../../data/fingerprint.ts'
 import { gather } from '../../data/gather.ts'
 import { MnVideoError } from '../../errors.ts'
 import { shownPath } from '../../video/paths.ts'
@@ -40,10 +40,7 @@ async function stats(source: string, options: Options): Promise<void> {
     throw new MnVideoError('data', `${source}: its files lie in no class folders, so they have no labels.`)
   }
   const counts = countClasses(files, classes)
-  // What a check has found out is in the fingerprint beside a list, if it is of these files.
-  const fresh = fingerprintOf(files)
-  const kept = await readFingerprint(source)
-  const fingerprint = kept?.sha256 === fresh.sha256 ? kept : fresh
+  const fingerprint = await fingerprintOfList(source, files)
   if (options.json) {
     console.log(JSON.stringify({ source, fingerprint, classes: counts }, null, 2))
     return

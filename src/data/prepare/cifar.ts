@@ -2,14 +2,13 @@
  * CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in either version: the binary one is what training reads; the Python one,
  * pickles of NumPy arrays, is turned into it. Pickles go through the restricted reader: nothing in them is run.
  */
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { NumpyArray } from '../../checkpoints/torch/numpy.ts'
 import { readPickle } from '../../checkpoints/torch/pickle.ts'
 import { isDictionary } from '../../checkpoints/torch/values.ts'
 import { MnVideoError } from '../../errors.ts'
-import type { Fingerprint } from '../fingerprint.ts'
+import { fingerprintOfImages } from '../cifar.ts'
 import { findAnnotations, readLines, requireFolder } from './files.ts'
 import type { Finding, Prepared, Recipe } from './recipe.ts'
 
@@ -108,35 +107,17 @@ async function prepare(folder: string, version: Version): Promise<Prepared> {
     extra.set(file, Buffer.from(`${names.join('\n')}\n`))
   }
   const classes = extra.get(Object.keys(version.names)[0]!)!
+  const filesNamed = (form: RegExp) => [...extra].flatMap(([name, bytes]) => (form.test(name) ? [bytes] : []))
   return {
     classes: Buffer.from(classes).toString('utf8').trimEnd().split('\n'),
     splits: [],
     findings,
     extra,
     fingerprints: {
-      train: fingerprintOfImages(extra, /^(?:data_batch_\d|train)\.bin$/, version),
-      val: fingerprintOfImages(extra, /^test.*\.bin$/, version),
+      train: fingerprintOfImages(filesNamed(/^(?:data_batch_\d|train)\.bin$/), version.labelBytes),
+      val: fingerprintOfImages(filesNamed(/^test.*\.bin$/), version.labelBytes),
     },
   }
-}
-
-/** The images themselves take the place of a list. */
-function fingerprintOfImages(
-  files: ReadonlyMap<string, Uint8Array>,
-  form: RegExp,
-  version: Version,
-): Fingerprint {
-  const record = version.labelBytes + PIXEL_BYTES
-  const hash = createHash('sha256')
-  const labels = new Set<number>()
-  let images = 0
-  for (const [name, bytes] of files) {
-    if (!form.test(name)) continue
-    hash.update(bytes)
-    images += bytes.length / record
-    for (let at = version.labelBytes - 1; at < bytes.length; at += record) labels.add(bytes[at]!)
-  }
-  return { files: images, classes: labels.size, sha256: hash.digest('hex'), sizes: { '32x32': images } }
 }
 
 /** A binary file, its records checked; undefined where there is none. */

@@ -7,7 +7,6 @@ import type { LabelledFile } from '../fingerprint.ts'
 import { EXTENSIONS } from '../folders.ts'
 import { Annotated, FileTable, findAnnotation, readJson, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
-import { parsed } from './something-something.ts'
 
 export const diving48: Recipe = {
   name: 'diving48',
@@ -37,10 +36,8 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
       findAnnotation(places, new RegExp(`^Diving48_${what}\\.json$`, 'i'), `Diving48_V2_${what}.json`)
     )
   }
-  const vocabulary = await find('vocab')
-  const classes = parsed(vocabulary, vocabularySchema, await readJson(vocabulary)).map((words) =>
-    words.join(' '),
-  )
+  const vocabulary = await readJson(await find('vocab'), vocabularySchema)
+  const classes = vocabulary.map((words) => words.join(' '))
   const table = await FileTable.of(folder, EXTENSIONS.video)
   const annotated = new Annotated()
   const findings: Finding[] = []
@@ -51,7 +48,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   ] as const) {
     const file = await find(what)
     lists[list] = []
-    for (const { vid_name: name, label } of parsed(file, videosSchema, await readJson(file))) {
+    for (const { vid_name: name, label } of await readJson(file, videosSchema)) {
       if (label >= classes.length) {
         findings.push({
           kind: 'ignored',

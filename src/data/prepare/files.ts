@@ -1,6 +1,7 @@
 /** What all preparations share: finding the files that annotations name, and reading annotations. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, extname, join, relative, resolve } from 'node:path'
+import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { mediaBelow } from '../gather.ts'
 import type { Finding } from './recipe.ts'
@@ -193,14 +194,22 @@ export async function readLines(file: string): Promise<{ readonly text: string; 
   return lines.map((text, i) => ({ text: text.trim(), line: i + 1 })).filter(({ text }) => text !== '')
 }
 
-/** @throws MnVideoError 'data' for what is not JSON */
-export async function readJson(file: string): Promise<unknown> {
+/** @throws MnVideoError 'data' for what is not JSON, or naming file and place of what has another form */
+export async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(file)
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch (error) {
     throw new MnVideoError('data', `${file}: is not JSON: ${reasonOf(error)}.`)
   }
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new MnVideoError(
+    'data',
+    `${file}: ${issue?.path.join('.') || 'its content'}: ${issue?.message ?? 'has another form than expected'}. Give the owner's file unchanged.`,
+  )
 }
 
 /** A row of a table, by its headings. */

@@ -45,7 +45,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   ] as const) {
     const file = await find(what)
     lists[list] = []
-    for (const { id, template } of parsed(file, videosSchema, await readJson(file))) {
+    for (const { id, template } of await readJson(file, videosSchema)) {
       const name = plain(template)
       const label = labels.get(name)
       if (label === undefined) {
@@ -60,7 +60,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   // The test set's videos lie among the others and have no published labels: they are no surprise.
   const test = await findAnnotation(places, /(?:^|-)test\.json$/, 'test.json').catch(() => undefined)
   if (test) {
-    const ids = parsed(test, z.array(z.object({ id: z.union([z.string(), z.int()]) })), await readJson(test))
+    const ids = await readJson(test, z.array(z.object({ id: z.union([z.string(), z.int()]) })))
     for (const { id } of ids) if (table.has(String(id))) table.take(String(id))
   }
   table.reportExtra()
@@ -72,7 +72,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
 
 /** Class names to labels, in label order; the owner's labels must go from 0 without a gap. */
 async function labelsOf(file: string): Promise<ReadonlyMap<string, number>> {
-  const entries = Object.entries(parsed(file, labelsSchema, await readJson(file)))
+  const entries = Object.entries(await readJson(file, labelsSchema))
   const sorted = entries
     .map(([name, label]) => [plain(name), Number(label)] as const)
     .sort((a, b) => a[1] - b[1])
@@ -89,14 +89,3 @@ async function labelsOf(file: string): Promise<ReadonlyMap<string, number>> {
 
 /** `Holding [something] next to [something]` without its brackets. */
 const plain = (template: string): string => template.replace(/[[\]]/g, '')
-
-/** @throws MnVideoError 'data' naming file and place of what has another form */
-export function parsed<T>(file: string, schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  throw new MnVideoError(
-    'data',
-    `${file}: ${issue?.path.join('.') || 'its content'}: ${issue?.message ?? 'has another form than expected'}. Give the owner's file unchanged.`,
-  )
-}
