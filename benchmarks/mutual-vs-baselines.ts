@@ -274,6 +274,7 @@ function chartOf(
   return curveChart(curves, {
     title,
     subtitle: 'validation top-1, mean of the seeds',
+    against: 'cost',
     per: media === 'video' ? 'clip' : 'image',
     scale: 'log',
   })

@@ -63,7 +63,7 @@ function window(kernel: Triple, stride: Triple = [1, 1, 1]) {
 const SIZES: readonly Sizes[] = [
   { channels: 7, frames: 3, size: 9, batch: 2 },
   { channels: 24, frames: 1, size: 14, batch: 1 },
-  { channels: 54, frames: 4, size: 7, batch: 1 },
+  { channels: 38, frames: 3, size: 7, batch: 1 },
   { channels: 33, frames: 2, size: 5, batch: 5, width: 0.63 },
   { channels: 1, frames: 1, size: 1, batch: 3 },
   { channels: 16, frames: 5, size: 1, batch: 4 },

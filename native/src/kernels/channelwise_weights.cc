@@ -52,6 +52,37 @@ void add_row_generally(const float* x, const float* dy, float* dw, const Channel
   }
 }
 
+// One output row against `Rows` input rows below each other, 3 taps wide, stride and padding 1: an input is loaded
+// once for its three taps, while the gradients of three outputs pass by in registers.
+template <int Rows, class Span>
+inline void add_rows(const float* x, const float* dy, float* dw, const ChannelwiseWeightGradient& op, Span span) {
+  const long channels = op.channels, width = op.in.width;
+  Vector sums[Rows][3];
+#pragma GCC unroll 3
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) sums[r][k] = span.load(dw + (3 * r + k) * channels);
+  Vector before{}, here = span.load(dy);
+  const auto add = [&](long i, Vector after) {
+#pragma GCC unroll 3
+    for (int r = 0; r < Rows; r++) {
+      const Vector value = span.load(x + (r * width + i) * channels);
+      sums[r][0] += value * after;
+      sums[r][1] += value * here;
+      sums[r][2] += value * before;
+    }
+    before = here;
+    here = after;
+  };
+#pragma GCC unroll 3
+  for (long i = 0; i + 1 < width; i++) add(i, span.load(dy + (i + 1) * channels));
+  add(width - 1, Vector{});
+#pragma GCC unroll 3
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) span.store(dw + (3 * r + k) * channels, sums[r][k]);
+}
+
 }  // namespace
 
 void channelwise_weight_gradient(const ChannelwiseWeightGradient& op, const Memory& memory) {
@@ -62,6 +93,8 @@ void channelwise_weight_gradient(const ChannelwiseWeightGradient& op, const Memo
   const long channels = op.channels;
   const long size = w.taps() * channels;
   const long rows = op.out.batch * op.out.frames * op.out.height;
+  const bool slides = w.kernel[1] == 3 && w.kernel[2] == 3 && w.stride[1] == 1 && w.stride[2] == 1 && w.padding[1] == 1 &&
+                      w.padding[2] == 1;
   const long wanted = 4 * team_size();
   const long items = rows < wanted ? rows : wanted;
   float* partial = static_cast<float*>(calloc(static_cast<size_t>(items * size), sizeof(float)));
@@ -73,6 +106,18 @@ void channelwise_weight_gradient(const ChannelwiseWeightGradient& op, const Memo
       for (long kt = 0; kt < w.kernel[0]; kt++) {
         const long it = t * w.stride[0] - w.padding[0] + kt;
         if (it < 0 || it >= op.in.frames) continue;
+        if (slides) {
+          const long first = h == 0 ? 1 : 0, last = h == op.in.height - 1 ? 1 : 2;
+          const float* from = x + ((n * op.in.frames + it) * op.in.height + h - 1 + first) * op.in.width * channels;
+          float* to = sums + (3 * kt + first) * 3 * channels;
+          for_vectors(0, channels, [&](long c, auto span) {
+            const float* gradient = dy + row * op.out.width * channels + c;
+            if (last - first == 2) add_rows<3>(from + c, gradient, to + c, op, span);
+            else if (last - first == 1) add_rows<2>(from + c, gradient, to + c, op, span);
+            else add_rows<1>(from + c, gradient, to + c, op, span);
+          });
+          continue;
+        }
         for (long kh = 0; kh < w.kernel[1]; kh++) {
           const long ih = h * w.stride[1] - w.padding[1] + kh;
           if (ih < 0 || ih >= op.in.height) continue;

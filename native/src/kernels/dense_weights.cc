@@ -9,37 +9,43 @@
 namespace mn::MN_ISA {
 namespace {
 
-constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? 12 : 6;
-constexpr int tile_vectors = 2;
-constexpr long tile_columns = tile_vectors * lanes;
+// Sums of a tile, which registers hold: so many input channels × vectors of output channels.
+constexpr int tile_sums = MN_VECTOR_BYTES == 64 ? 24 : 12;
+constexpr int widest_tile = 3;
 constexpr long block_positions = 192;
 constexpr long block_inputs = 192;  // input channels of a work item: a multiple of every tile's rows
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
 inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
 
-// dw[rows, columns] += x[positions, tile_rows]ᵀ · b[positions, tile_columns], x's rows from channel `first` on.
-template <int Rows>
+// The columns are covered by tiles of two vectors; where that leaves one over, the first has three.
+inline int tile_vectors(long first_vector, long vectors) {
+  if (first_vector > 0 || vectors % 2 == 0) return 2;
+  return vectors == 1 ? 1 : widest_tile;
+}
+
+// dw[Rows, columns] += x[positions, Rows]ᵀ · b[positions, Vectors], x's rows from channel `first` on.
+template <int Rows, int Vectors>
 void compute_tile(const float* const* x, long first, const float* b, long positions, float* dw, long stride, long columns) {
-  Vector sums[Rows][tile_vectors] = {};
+  Vector sums[Rows][Vectors] = {};
 #pragma GCC unroll 2
   for (long m = 0; m < positions; m++) {
     const float* a = x[m] + first;
-    Vector gradient[tile_vectors];
+    Vector gradient[Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < tile_vectors; v++) gradient[v] = load(b + v * lanes);
+    for (int v = 0; v < Vectors; v++) gradient[v] = load(b + v * lanes);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; r++) {
       const Vector value = splat(a[r]);
 #pragma GCC unroll 4
-      for (int v = 0; v < tile_vectors; v++) sums[r][v] += value * gradient[v];
+      for (int v = 0; v < Vectors; v++) sums[r][v] += value * gradient[v];
     }
-    b += tile_columns;
+    b += Vectors * lanes;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++) {
 #pragma GCC unroll 4
-    for (int v = 0; v < tile_vectors; v++) {
+    for (int v = 0; v < Vectors; v++) {
       const long left = columns - v * lanes;
       if (left <= 0) continue;
       float* to = dw + r * stride + v * lanes;
@@ -47,6 +53,17 @@ void compute_tile(const float* const* x, long first, const float* b, long positi
       else Part{left}.store(to, Part{left}.load(to) + sums[r][v]);
     }
   }
+}
+
+// The tiles below each other of one column of them.
+template <int Vectors>
+void compute_column(const float* const* x, long inputs, const float* b, long positions, float* dw, long stride, long columns) {
+  constexpr int rows = tile_sums / (Vectors == 1 ? 2 : Vectors);
+  long i = 0;
+  for (; i + rows <= inputs; i += rows) compute_tile<rows, Vectors>(x, i, b, positions, dw + i * stride, stride, columns);
+  for (; i + 3 <= inputs; i += 3) compute_tile<3, Vectors>(x, i, b, positions, dw + i * stride, stride, columns);
+  for (; i + 2 <= inputs; i += 2) compute_tile<2, Vectors>(x, i, b, positions, dw + i * stride, stride, columns);
+  for (; i < inputs; i++) compute_tile<1, Vectors>(x, i, b, positions, dw + i * stride, stride, columns);
 }
 
 struct Item {
@@ -60,7 +77,7 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
   const float* dy = memory.at(op.dy);
   const Extent &in = op.in, &out = op.out;
   const long columns = op.out_channels;
-  const long column_tiles = (columns + tile_columns - 1) / tile_columns;
+  const long vectors = (columns + lanes - 1) / lanes;
   for (long block = item.first; block < item.last; block += block_positions) {
     const long end = smaller(block + block_positions, item.last);
     const float* rows[block_positions];
@@ -86,28 +103,23 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
       if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
       rows[count] = from;
       const float* gradient = dy + m * columns;
-      for (long tile = 0; tile < column_tiles; tile++) {
-        float* to = b + (tile * block_positions + count) * tile_columns;
-        const float* source = gradient + tile * tile_columns;
-        const long exists = smaller(tile_columns, columns - tile * tile_columns);
-        if (exists == tile_columns) {
-          for (int v = 0; v < tile_vectors; v++) store(to + v * lanes, load(source + v * lanes));
-        } else {
-          for (long c = 0; c < tile_columns; c++) to[c] = c < exists ? source[c] : 0;
+      for (long first = 0, tile; first < vectors; first += tile) {
+        tile = tile_vectors(first, vectors);
+        float* to = b + (first * block_positions + count * tile) * lanes;
+        for (long v = 0; v < tile; v++) {
+          const long left = columns - (first + v) * lanes;
+          const float* source = gradient + (first + v) * lanes;
+          store(to + v * lanes, left >= lanes ? load(source) : Part{left}.load(source));
         }
       }
       count++;
     }
     if (count == 0) continue;
-    for (long column = 0; column < column_tiles; column++) {
-      const float* panel = b + column * block_positions * tile_columns;
-      const long exists = smaller(tile_columns, columns - column * tile_columns);
-      float* to = dw + column * tile_columns;
-      long input = 0;
-      for (; input + tile_rows <= item.inputs; input += tile_rows)
-        compute_tile<tile_rows>(rows, input, panel, count, to + input * columns, columns, exists);
-      for (; input + 3 <= item.inputs; input += 3) compute_tile<3>(rows, input, panel, count, to + input * columns, columns, exists);
-      for (; input < item.inputs; input++) compute_tile<1>(rows, input, panel, count, to + input * columns, columns, exists);
+    for (long first = 0, tile; first < vectors; first += tile) {
+      tile = tile_vectors(first, vectors);
+      const auto compute = tile == 1 ? compute_column<1> : tile == 2 ? compute_column<2> : compute_column<widest_tile>;
+      const long column = first * lanes;
+      compute(rows, item.inputs, b + column * block_positions, count, dw + column, columns, columns - column);
     }
   }
 }
@@ -127,7 +139,7 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
   float* dw = memory.at(op.dw);
   float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
   in_parallel(items * splits, [&](Items& taken) {
-    const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, tile_columns));
+    const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, lanes));
     float* b = static_cast<float*>(malloc(panels * sizeof(float)));
     for (long i; (i = taken.next()) >= 0;) {
       const long split = i % splits, block = i / splits % input_blocks;
