@@ -15,7 +15,7 @@ mn_video() {
 
 mn_video data make-motion --out "$folder/motion"
 mn_video train configs/motion-x3d.yml --set dataset_dir="$folder/motion" --out "$folder/run" "$@"
-mn_video test "$folder/run" --widths 1,0.8,0.63 --sizes 48,36 --frames 8,5
+mn_video test "$folder/run" --widths 1,0.8,0.63 --sizes 48,36,28 --frames 8,5,3
 clip="$folder/motion/val/move_left/0001.mp4"
 mn_video eval --clip "$clip" --model "$folder/run" --mflops 13 --topk 3
 mn_video eval --clip "$clip" --model "$folder/run" --mflops 3 --topk 3
