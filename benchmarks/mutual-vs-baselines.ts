@@ -237,8 +237,9 @@ function summarise(
   }
 }
 
-const sameAs = (a: Configuration, b: Configuration) =>
-  a.width === b.width && a.frames === b.frames && a.size === b.size
+function sameAs(a: Configuration, b: Configuration): boolean {
+  return a.width === b.width && a.frames === b.frames && a.size === b.size
+}
 
 /** Accuracies of every configuration, averaged over seeds. */
 function chartOf(
@@ -280,7 +281,9 @@ function chartOf(
   })
 }
 
-const shareRight = ({ right }: Answered) => right.filter(Boolean).length / right.length
+function shareRight({ right }: Answered): number {
+  return right.filter(Boolean).length / right.length
+}
 
 /** Writes the tables into docs/results.md, between the marks that name their experiment. */
 async function writeDocument(): Promise<void> {
