@@ -78,13 +78,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     widths: [1, 0.75, 0.5, 0.35, 0.25],
     sizes: [32, 28, 24, 20, 16],
     frames: [1],
-    separate: [
-      { width: 1, frames: 1, size: 32 },
-      { width: 0.75, frames: 1, size: 32 },
-      { width: 0.5, frames: 1, size: 32 },
-      { width: 0.35, frames: 1, size: 32 },
-      { width: 0.25, frames: 1, size: 32 },
-    ],
+    separate: [1, 0.75, 0.5, 0.35, 0.25].map((width) => ({ width, frames: 1, size: 32 })),
     separateKeys: ({ width }) => [`width_mult_range=[${width}, ${width}]`],
   },
 }

@@ -15,9 +15,6 @@ const step = z.looseObject({
   lr: z.number().nonnegative(),
   /** By sub-network: `full`, `narrowest`, …; means over the steps since the last line. */
   losses: z.record(z.string(), value),
-  clipsPerSecond: value.optional(),
-  /** Share of the time that training waited for data. */
-  waitShare: value.optional(),
 })
 
 const validation = z.looseObject({

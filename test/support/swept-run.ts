@@ -56,7 +56,7 @@ export async function makeSweptRun(folder: string, text: string, best = 0.9): Pr
         'random 1': 0.9 * Math.exp(-step / 120) + 0.08,
         'random 2': step === 7 ? null : 0.9 * Math.exp(-step / 130) + 0.08,
       },
-      clipsPerSecond: 12,
+      samplesPerSecond: 12,
       waitShare: 0.02,
     })
     if (step % 100 === 99)
