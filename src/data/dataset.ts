@@ -58,7 +58,10 @@ export async function openDataset(config: Config, split: Split): Promise<Dataset
     )
   }
   if (!(await isThere(folder))) {
-    throw new MnVideoError('data', `${folder}: no such folder (dataset_dir). Give the folder of the data set (dataset: ${dataset}).`)
+    throw new MnVideoError(
+      'data',
+      `${folder}: no such folder (dataset_dir). Give the folder of the data set (dataset: ${dataset}).`,
+    )
   }
   if (dataset === 'cifar10' || dataset === 'cifar100') return fromCifar(dataset, folder, split)
   const list = join(folder, `${split}.csv`)

@@ -90,7 +90,12 @@ describe('a data set in class folders', () => {
   })
 
   it.each([
-    ['no such folder', [], '', 'no such folder (dataset_dir). Give the folder of the data set (dataset: folder).'],
+    [
+      'no such folder',
+      [],
+      '',
+      'no such folder (dataset_dir). Give the folder of the data set (dataset: folder).',
+    ],
     [
       'no split',
       ['a/1.mp4'],
