@@ -192,7 +192,7 @@ async function answersOf(run: string, grid: Grid): Promise<Answered[]> {
   return Promise.all(
     results.map(async ({ width, frames, size, macs }) => {
       const configuration = { width, frames, size }
-      const predictions = await readPredictions(run, configuration)
+      const predictions = await readPredictions(run, configuration, '1x1')
       return { configuration, macs, right: predictions.map(({ label, classes }) => classes[0] === label) }
     }),
   )

@@ -8,6 +8,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
 import { writeAtomically } from './atomic.ts'
+import { halfToSingle } from './half.ts'
 import {
   arrays,
   type DtypeArrays,
@@ -180,17 +181,4 @@ function widen(data: Uint16Array, bitsOf: (bits: number) => number): Float32Arra
   const words = new Int32Array(data.length)
   for (let i = 0; i < data.length; i++) words[i] = bitsOf(data[i]!)
   return new Float32Array(words.buffer)
-}
-
-/** IEEE 754 half to single precision, by bits. */
-function halfToSingle(half: number): number {
-  const sign = (half & 0x8000) << 16
-  const exponent = (half >> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13)
-  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13)
-  if (fraction === 0) return sign
-  // A subnormal half is a normal single: shift its leading one out.
-  const shift = Math.clz32(fraction) - 21
-  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13)
 }

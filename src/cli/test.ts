@@ -149,6 +149,11 @@ function describe(folder: string, { results, table }: Tested): string {
       ...frontier.map(row),
     ]),
     '',
+    ...(table.views === undefined || table.views === views
+      ? []
+      : [
+          `The query table stays the one of ${table.views} views. Test several configurations to make one of ${views}.`,
+        ]),
     `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
     'Next:',
     `  mn-video curve ${run}`,

@@ -2,6 +2,7 @@
  * Batch-norm statistics of configurations: every configuration's activations are distributed in their own way,
  * so each needs its own, re-estimated from training batches once the weights are settled.
  */
+import { roundedToHalf } from '../checkpoints/half.ts'
 import type { TrainingLoader } from '../data/loader.ts'
 import type { FrameBatch, Trainer } from '../engines/engine.ts'
 import type { Configuration, Network } from '../network/graph.ts'
@@ -12,6 +13,7 @@ import { toInputs } from './views.ts'
 /**
  * Estimates the statistics of configurations: the plain average of the means and unbiased variances of some
  * batches, each run in training mode (Yu and Huang 2019, section 3.3; momentum 1/(t+1) in batch t is that average).
+ * They are rounded to half precision, as files keep them, so that what is evaluated is what is deployed.
  *
  * @param batches full clips; each is used for all configurations
  * @returns by `configurationKey`
@@ -36,7 +38,7 @@ export async function calibrate(
     }
     onBatch?.(++done)
   }
-  return averages
+  return new Map([...averages].map(([key, average]) => [key, rounded(average)]))
 }
 
 /** Calibration batches: full training clips of epochs that training has not, the same ones every time. */
@@ -59,4 +61,29 @@ function moveTowards(average: BatchNormStatistics, found: BatchNormStatistics, s
     for (let i = 0; i < mean.length; i++) mean[i]! += share * (batch.mean[i]! - mean[i]!)
     for (let i = 0; i < variance.length; i++) variance[i]! += share * (batch.variance[i]! - variance[i]!)
   }
+}
+
+/** Of a channel's standard deviation: how far rounding may move its mean. */
+const LARGEST_MOVE = 0.01
+/** A variance is used with this added, so that smaller ones need no digits. */
+const EPSILON = 1e-5
+
+/** Statistics in half precision; a tensor that half precision does not hold well stays as it is. */
+function rounded(statistics: BatchNormStatistics): BatchNormStatistics {
+  return new Map(
+    [...statistics].map(([name, { mean, variance }]) => {
+      const halfMean = roundedToHalf(mean)
+      const halfVariance = roundedToHalf(variance)
+      const isNear = halfMean.every(
+        (value, i) => Math.abs(value - mean[i]!) <= LARGEST_MOVE * Math.sqrt(variance[i]! + EPSILON),
+      )
+      return [
+        name,
+        {
+          mean: isNear ? halfMean : mean,
+          variance: halfVariance.every(Number.isFinite) ? halfVariance : variance,
+        },
+      ]
+    }),
+  )
 }

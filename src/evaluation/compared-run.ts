@@ -88,9 +88,11 @@ async function resultsOf(
   config: Config,
   network: Network,
 ): Promise<{ results: readonly ComparedResult[]; source: string }> {
-  const sweep = await readSweep(folder)
+  const table = await findTable(folder, network)
+  const { weights, views } = table ?? {}
+  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }) })
   if (sweep.length > 0) return { results: sweep, source: `measured: sweep of ${folder}` }
-  const entries = (await findTable(folder, network))?.entries ?? []
+  const entries = table?.entries ?? []
   const results = entries.flatMap((entry) => {
     const { top1, top5, latencyMs } = entry
     return top1 === undefined
@@ -101,7 +103,7 @@ async function resultsOf(
             top1,
             ...(top5 !== undefined && { top5 }),
             ...(latencyMs !== undefined && { latencyMs }),
-            views: config.views,
+            views: views ?? config.views,
           },
         ]
   })
@@ -123,9 +125,9 @@ async function answersOf(
 ): Promise<Answers | undefined> {
   // The most accurate first; most sweeps keep the answers of the frontier alone.
   const candidates = [...frontierOf(results).reverse(), ...results]
-  for (const { width, frames, size } of candidates) {
+  for (const { width, frames, size, views } of candidates) {
     const configuration = { width, frames, size }
-    const predictions = await readPredictions(folder, configuration)
+    const predictions = await readPredictions(folder, configuration, views)
     if (predictions.length === 0) continue
     const stranger = predictions.find(({ label, classes }) => Math.max(label, ...classes) >= network.classes)
     if (stranger) {

@@ -19,14 +19,18 @@ const schema = z.object({
 
 export type Prediction = Readonly<z.infer<typeof schema>>
 
-/** None where the configuration's answers were not kept. */
-export const readPredictions = (run: string, configuration: Configuration): Promise<Prediction[]> =>
-  readJsonLines(join(run, predictionsFile(configuration)), schema)
+/** What a configuration answered with some views (`1x1`); none where that was not kept. */
+export const readPredictions = (
+  run: string,
+  configuration: Configuration,
+  views: string,
+): Promise<Prediction[]> => readJsonLines(join(run, predictionsFile(configuration, views)), schema)
 
 export const appendPredictions = (
   run: string,
   configuration: Configuration,
-): Promise<JsonLinesWriter<Prediction>> => appendJsonLines(join(run, predictionsFile(configuration)))
+  views: string,
+): Promise<JsonLinesWriter<Prediction>> => appendJsonLines(join(run, predictionsFile(configuration, views)))
 
 /** Those whose best class is not the label; the surest mistake first. */
 export const wrongPredictions = (predictions: readonly Prediction[]): Prediction[] =>

@@ -38,6 +38,11 @@ const tableSchema = z.strictObject({
   trained: z.boolean(),
   /** What identifies the weights that the accuracies were measured with. */
   weights: z.string().optional(),
+  /** The views that all accuracies were measured with, as `10x3`; absent where a paper's or none. */
+  views: z
+    .string()
+    .regex(/^[1-9]\d{0,2}x[13]$/)
+    .optional(),
   /** `digestOf` the rest, so that a table edited by hand is found out. */
   digest: z.string().optional(),
   /** From the cheapest to the dearest. */

@@ -46,9 +46,9 @@ export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
 export const statisticsFile = (configuration: Configuration): string =>
   `${STATISTICS}/${configurationKey(configuration)}.safetensors`
 
-/** The file of what a configuration answered (`predictions.ts`), relative to the run. */
-export const predictionsFile = (configuration: Configuration): string =>
-  `${PREDICTIONS}/${configurationKey(configuration)}.jsonl`
+/** The file of what a configuration answered with some views (`predictions.ts`), relative to the run. */
+export const predictionsFile = (configuration: Configuration, views: string): string =>
+  `${PREDICTIONS}/${configurationKey(configuration)}${views === '1x1' ? '' : `-${views}`}.jsonl`
 
 /**
  * Writes a new run. The query table goes last, so that a folder with a table is whole.

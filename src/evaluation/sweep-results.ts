@@ -38,9 +38,18 @@ const schema = z.object({
 
 export type SweepResult = Readonly<z.infer<typeof schema>>
 
-/** A run's results; of a configuration evaluated twice the later one. None where nothing was swept. */
-export async function readSweep(run: string): Promise<SweepResult[]> {
-  const lines = await readJsonLines(join(run, SWEEP), schema)
+/**
+ * A run's results; of a configuration evaluated twice the later one. None where nothing was swept.
+ *
+ * @param of which results count, where that is known: those of other weights and views do not compare
+ */
+export async function readSweep(
+  run: string,
+  of: { readonly weights?: string; readonly views?: string } = {},
+): Promise<SweepResult[]> {
+  const lines = (await readJsonLines(join(run, SWEEP), schema)).filter(
+    ({ weights, views }) => weights === (of.weights ?? weights) && views === (of.views ?? views),
+  )
   return [...new Map(lines.map((line) => [configurationKey(line), line])).values()]
 }
 

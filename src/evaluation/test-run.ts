@@ -67,14 +67,17 @@ export type TestEvent =
   | { readonly event: 'result'; readonly result: SweepResult }
 
 export interface Tested {
+  /** With these views, all that is known of these weights. */
   readonly results: readonly SweepResult[]
+  /** The run's query table. */
   readonly table: QueryTable
 }
 
 /**
  * Tests configurations of a run and writes its query table: every result of its weights so far, with batch-norm
  * statistics for those on the frontier. A configuration that is asked for alone keeps its statistics in any case, so
- * that whoever wants just this one can run it.
+ * that whoever wants just this one can run it. A table is of one number of views: a sweep with another one makes a
+ * new table, and a single configuration that is tested with another one leaves the table as it is.
  *
  * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
  */
@@ -83,9 +86,7 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   const views = options.views ?? run.config.views
   parseViews(views)
   const asked = askedConfigurations(run, options)
-  const known = (await readSweep(folder)).filter(
-    (result) => result.weights === run.weightsId && result.views === views,
-  )
+  const known = await readSweep(folder, { weights: run.weightsId, views })
   const done = new Set(known.map(configurationKey))
   const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
   useLauncher()
@@ -107,19 +108,25 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
       options.onEvent?.({ event: 'result', result })
     }
   }
-  const before = await entriesOf(run)
+  const table = await tableOf(run)
+  const isOfOtherViews = table?.views !== undefined && table.views !== views
+  if (isOfOtherViews && asked.length === 1) {
+    await pruneStatistics(folder, table)
+    return { results, table }
+  }
+  const before = table && !isOfOtherViews ? table.entries : []
   const pinned = pinnedOf(before, asked)
   const frontier = new Set(frontierOf(results))
   const usable = results.filter((result) => frontier.has(result) || pinned.has(configurationKey(result)))
   // Those of an earlier test may have been removed when it ended.
   await calibrateMissing(run, engine, datasets.train, usable, options)
-  return { results, table: await keepTable(run, before, results, usable, pinned) }
+  return { results, table: await keepTable(run, views, before, results, usable, pinned) }
 }
 
-/** What the run's table says of these weights. One that cannot be read is replaced, as the error of reading it says. */
-async function entriesOf({ folder, network, weightsId }: WeightedRun): Promise<readonly TableEntry[]> {
+/** The run's table where it is of these weights. One that cannot be read is replaced, as the error of reading it says. */
+async function tableOf({ folder, network, weightsId }: WeightedRun): Promise<QueryTable | undefined> {
   const table = await findTable(folder, network).catch(() => undefined)
-  return table?.trained && table.weights === weightsId ? table.entries : []
+  return table?.trained && table.weights === weightsId ? table : undefined
 }
 
 /** The keys of configurations that were asked for alone, now or before. */
@@ -209,7 +216,7 @@ async function* evaluate(
       onProgress: (done, total) => onEvent?.({ event: 'progress', what: 'validation', done, total }),
     })
     for await (const { configuration, plan, scored, failed } of results) {
-      await keepPredictions(folder, configuration, dataset, scored)
+      await keepPredictions(folder, configuration, views, dataset, scored)
       const { median, fastest, slowest } = await measureLatency(plan)
       const { macs, params } = plan.subNetwork
       const { top1, top5, meanClassAccuracy, ece } = metricsOf(network.classes, scored)
@@ -233,11 +240,12 @@ async function* evaluate(
 async function keepPredictions(
   folder: string,
   configuration: Configuration,
+  views: string,
   dataset: Dataset,
   scored: readonly Scored[],
 ): Promise<void> {
-  await rm(join(folder, predictionsFile(configuration)), { force: true })
-  const writer = await appendPredictions(folder, configuration)
+  await rm(join(folder, predictionsFile(configuration, views)), { force: true })
+  const writer = await appendPredictions(folder, configuration, views)
   try {
     for (const { sample, label, scores } of scored) {
       const classes = topClasses(scores)
@@ -259,6 +267,7 @@ async function keepPredictions(
  */
 async function keepTable(
   run: WeightedRun,
+  views: string,
   before: readonly TableEntry[],
   results: readonly SweepResult[],
   usable: readonly SweepResult[],
@@ -284,6 +293,7 @@ async function keepTable(
     network: run.network.name,
     trained: true,
     weights: run.weightsId,
+    views,
     entries,
   }
   await writeTable(run.folder, table, new Map())

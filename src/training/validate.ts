@@ -15,6 +15,8 @@ import { largestConfiguration } from './draw.ts'
 import type { ProgressEvent } from './log.ts'
 
 export interface Validation {
+  /** Of each sample, as `1x1`. */
+  readonly views: string
   readonly entries: readonly (TableEntry & { readonly top1: number; readonly top5: number })[]
   readonly statistics: ReadonlyMap<string, BatchNormStatistics>
   readonly samples: number
@@ -76,15 +78,16 @@ export async function validate(
     samples = scored.length
     entries.push({ ...configuration, macs, params, top1, top5, statistics: statisticsFile(configuration) })
   }
-  return { entries, statistics, samples }
+  return { views: config.views, entries, statistics, samples }
 }
 
 /** The query table of a validation, and its statistics by file. */
-export function tableOf(network: Network, { entries, statistics }: Validation) {
+export function tableOf(network: Network, { views, entries, statistics }: Validation) {
   const table: QueryTable = {
     format: 'mn-video query table 1',
     network: network.name,
     trained: true,
+    views,
     entries: entries.toSorted((a, b) => a.macs - b.macs),
   }
   const files = new Map(

@@ -2,8 +2,10 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
 import { readPredictions } from '../../src/evaluation/predictions.ts'
-import { parseQueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
+import { parseQueryTable, type QueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
+import type { Tested } from '../../src/evaluation/test-run.ts'
 import type { Configuration } from '../../src/network/graph.ts'
 import { mnVideo } from '../support/cli.ts'
 import { type Rendering, renderClip } from '../support/render.ts'
@@ -69,27 +71,31 @@ const exactly = ({ width, frames, size }: Configuration) => [
   ...['--width', `${width}`, '--frames', `${frames}`, '--size', `${size}`],
 ]
 
-const entryOf = async ({ width, frames, size }: Configuration): Promise<TableEntry> => {
-  const table = parseQueryTable(await readFile(join(run, 'query-table.json'), 'utf8'), 'query-table.json')
-  return table.entries.find(
-    (entry) => entry.width === width && entry.frames === frames && entry.size === size,
-  )!
-}
+const readTable = async (): Promise<QueryTable> =>
+  parseQueryTable(await readFile(join(run, 'query-table.json'), 'utf8'), 'query-table.json')
+
+const isOf =
+  ({ width, frames, size }: Configuration) =>
+  (one: Configuration): boolean =>
+    one.width === width && one.frames === frames && one.size === size
+
+const entryOf = async (configuration: Configuration): Promise<TableEntry> =>
+  (await readTable()).entries.find(isOf(configuration))!
 
 interface Answer {
   readonly file: string
   readonly top: readonly { readonly index: number; readonly score: number }[]
 }
 
-/** Compares the sweep's answers and its top-1 with what `eval` says of the same files. */
-async function expectSameAnswers(configuration: Configuration, more: readonly string[] = []): Promise<void> {
-  const swept = await readPredictions(run, configuration)
+/** Compares the sweep's answers with what `eval` says of the same files, and gives the top-1 of both. */
+async function expectSameAnswers(configuration: Configuration, views = '1x1'): Promise<number> {
+  const swept = await readPredictions(run, configuration, views)
   expect(swept).toHaveLength(8)
   // A network that answers every clip alike would prove nothing.
   expect(new Set(swept.map(({ scores }) => scores[0])).size).toBe(8)
   const files = swept.map(({ sample }) => sample)
   const { stdout, stderr } = await mnVideo([
-    ...['eval', '--model', run, '--json', ...exactly(configuration), ...more],
+    ...['eval', '--model', run, '--json', ...exactly(configuration), '--views', views],
     ...['--clip', ...files],
   ])
   expect(stderr).toBe('')
@@ -106,7 +112,7 @@ async function expectSameAnswers(configuration: Configuration, more: readonly st
     expect(top[0]!.index).toBe(classes[0])
     if (top[0]!.index === label) right++
   }
-  expect((await entryOf(configuration)).top1).toBe(right / answers.length)
+  return right / answers.length
 }
 
 describe('what a sweep measured', () => {
@@ -119,15 +125,36 @@ describe('what a sweep measured', () => {
       expect(tested).toMatchObject({ code: 0, stderr: '' })
       await mnVideo(['test', run])
     }
-    await expectSameAnswers(configuration)
+    expect((await entryOf(configuration)).top1).toBe(await expectSameAnswers(configuration))
   })
 
   it('is what eval answers with several views of a video', { timeout }, async () => {
     const { width, frames, size } = NARROW
-    await mnVideo([
-      ...['test', run, '--views', '2x3', '--widths', `${width}`],
+    const before = await readTable()
+    const { stdout } = await mnVideo([
+      ...['test', run, '--json', '--views', '2x3', '--widths', `${width}`],
       ...['--frames', `${frames}`, '--sizes', `${size}`],
     ])
-    await expectSameAnswers(NARROW, ['--views', '2x3'])
+    const { results } = JSON.parse(stdout) as Tested
+    expect(results.find(isOf(NARROW))!.top1).toBe(await expectSameAnswers(NARROW, '2x3'))
+    // Accuracies of several numbers of views do not compare, so one such result has no place in the table.
+    expect(before.views).toBe('1x1')
+    expect(await readTable()).toEqual(before)
+  })
+
+  it('makes a table of its own number of views', { timeout }, async () => {
+    await mnVideo(['test', run, '--views', '2x1', '--widths', '1', '--frames', '4,3', '--sizes', '24'])
+    const { views, entries } = await readTable()
+    expect(views).toBe('2x1')
+    expect(entries.map(({ width, frames, size }) => ({ width, frames, size }))).toEqual([
+      { width: 1, frames: 3, size: 24 },
+      { width: 1, frames: 4, size: 24 },
+    ])
+  })
+
+  it('keeps statistics in half precision, as they were evaluated', async () => {
+    const file = join(run, (await readTable()).entries.find(({ statistics }) => statistics)!.statistics!)
+    const { tensors } = await readSafetensors(file)
+    expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['F16']))
   })
 })

@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CompareOptions, compareRuns } from '../../src/evaluation/compare-runs.ts'
 import { frontierOf } from '../../src/evaluation/frontier.ts'
-import type { SweepResult } from '../../src/evaluation/sweep-results.ts'
+import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
 import { hasFonts } from '../../src/image/rasterise.ts'
 import { SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 import { makeSweptRun } from '../support/swept-run.ts'
@@ -154,6 +154,16 @@ describe('a comparison', () => {
     await expect(compare(['timed'], { against: 'latency' })).rejects.toThrow(
       'timed: its query table has no latencies. Measure them with its accuracies: mn-video test',
     )
+  })
+
+  it('draws nothing that earlier weights of a run reached', async () => {
+    const swept = await makeSweptRun(at('trained on'), OWN)
+    const sweep = await appendSweep(at('trained on'))
+    await sweep.append({ ...swept[0]!, top1: 0.99, weights: '0123456789abcdef' })
+    await sweep.close()
+    const { curves } = await compare(['trained on'])
+    expect(curves[0]!.points).toHaveLength(swept.length)
+    expect(Math.max(...curves[0]!.points.map(({ top1 }) => top1))).toBeLessThan(99)
   })
 
   it('tells series of one name apart', async () => {

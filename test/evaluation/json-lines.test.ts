@@ -97,7 +97,7 @@ describe('a sweep', () => {
       { ...result, top1: 0.6 },
       { ...result, size: 24 },
     ])
-    expect(await readPredictions(run, result)).toEqual([])
+    expect(await readPredictions(run, result, '10x3')).toEqual([])
   })
 })
 

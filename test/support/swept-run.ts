@@ -1,5 +1,6 @@
 /** A run as training and a sweep leave it, with made-up results: what curves and reports are drawn of. */
 import { appendPredictions } from '../../src/evaluation/predictions.ts'
+import { readWeightedRun } from '../../src/evaluation/run-folder.ts'
 import { appendLog } from '../../src/evaluation/run-log.ts'
 import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
 import { makeRun } from './small-run.ts'
@@ -7,6 +8,7 @@ import { makeRun } from './small-run.ts'
 /** Accuracy grows with the logarithm of cost, from `best` downwards; three configurations are no good. */
 export async function makeSweptRun(folder: string, text: string, best = 0.9): Promise<SweepResult[]> {
   const { table, config } = await makeRun(folder, text)
+  const { weightsId: weights } = await readWeightedRun(folder)
   const dearest = table.entries.at(-1)!.macs
   const results = table.entries.map(
     ({ width, frames, size, macs, params }, i): SweepResult => ({
@@ -23,13 +25,14 @@ export async function makeSweptRun(folder: string, text: string, best = 0.9): Pr
       views: '1x1',
       latencyMs: macs / 1e6,
       latencyRangeMs: [macs / 2e6, macs / 5e5],
+      weights,
     }),
   )
   const sweep = await appendSweep(folder)
   for (const result of results) await sweep.append(result)
   await sweep.close()
 
-  const answers = await appendPredictions(folder, results.at(-1)!)
+  const answers = await appendPredictions(folder, results.at(-1)!, '1x1')
   for (let i = 0; i < 40; i++) {
     const label = i % config.num_classes
     const guess = i % 8 === 7 ? (label + 1) % config.num_classes : label
