@@ -1,8 +1,8 @@
 /**
  * Compares mutual learning with training over widths alone (us_net) and with networks trained separately, each at one
  * cost: the same data, steps and seeds. Runs that are finished are kept, so what was interrupted goes on.
- * `npm run bench:methods -- motion few-clips [--out runs/methods] [--seeds 3]`, or `cifar --dataset-dir DIR`; without
- * a name it only writes docs/results.md anew from the results beside it.
+ * `npm run bench:methods -- motion [--out runs/methods] [--seeds 3]`, or `cifar --dataset-dir DIR`; without a
+ * name it only writes docs/results.md anew from the results beside it.
  */
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -34,8 +34,6 @@ interface Experiment {
   readonly media: 'video' | 'image'
   readonly config: string
   readonly set: readonly string[]
-  /** Clips of the motion set to train on, where it is that. */
-  readonly clips?: number
   /** Every width × size × frames of these is tested. */
   readonly widths: readonly number[]
   readonly sizes: readonly number[]
@@ -46,42 +44,31 @@ interface Experiment {
   readonly separateKeys: (configuration: Configuration) => readonly string[]
 }
 
-const MOTION: Omit<Experiment, 'title' | 'set'> = {
-  media: 'video',
-  config: 'configs/motion-x3d.yml',
-  widths: [1, 0.8, 0.63],
-  sizes: [48, 36, 28],
-  frames: [8, 5, 3],
-  separate: [
-    { width: 1, frames: 8, size: 48 },
-    { width: 0.63, frames: 8, size: 48 },
-    { width: 0.63, frames: 5, size: 48 },
-    { width: 0.63, frames: 5, size: 36 },
-    { width: 0.63, frames: 3, size: 28 },
-  ],
-  // The same stretch of time and the same field of view, as the smaller inputs of mutual learning have.
-  separateKeys: ({ width, frames, size }) => [
-    `width_mult_range=[${width}, ${width}]`,
-    `frames=${frames}`,
-    `frame_stride=${Math.round(16 / frames)}`,
-    `image_size=${size}`,
-    `short_side=${Math.round((54 * size) / 48)}`,
-    `train_short_side=[${Math.round((52 * size) / 48)}, ${Math.round((58 * size) / 48)}]`,
-  ],
-}
-
 const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
   motion: {
-    ...MOTION,
     title: 'X3D on the motion set',
-    clips: 640,
-    set: ['print_freq=100', 'num_epochs=22'],
-  },
-  'few-clips': {
-    ...MOTION,
-    title: 'X3D on 48 clips of the motion set',
-    clips: 48,
-    set: ['print_freq=100', 'num_epochs=200', 'warmup_epochs=10', 'cache_gib=4'],
+    media: 'video',
+    config: 'configs/motion-x3d.yml',
+    set: ['print_freq=100', 'num_epochs=44'],
+    widths: [1, 0.8, 0.63],
+    sizes: [48, 36, 28],
+    frames: [8, 5, 3],
+    separate: [
+      { width: 1, frames: 8, size: 48 },
+      { width: 0.63, frames: 5, size: 48 },
+      { width: 0.63, frames: 5, size: 36 },
+      { width: 0.63, frames: 3, size: 36 },
+      { width: 0.63, frames: 3, size: 28 },
+    ],
+    // The same stretch of time and the same field of view, as the smaller inputs of mutual learning have.
+    separateKeys: ({ width, frames, size }) => [
+      `width_mult_range=[${width}, ${width}]`,
+      `frames=${frames}`,
+      `frame_stride=${Math.round(16 / frames)}`,
+      `image_size=${size}`,
+      `short_side=${Math.round((54 * size) / 48)}`,
+      `train_short_side=[${Math.round((52 * size) / 48)}, ${Math.round((58 * size) / 48)}]`,
+    ],
   },
   cifar: {
     title: 'WideResNet on a subset of CIFAR-10',
@@ -91,7 +78,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
       'dataset=cifar10',
       'num_classes=10',
       ...['depth=10', 'widen_factor=1', 'width_mult_range=[0.25, 1.0]', 'width_mult_list=[1.0, 0.5, 0.25]'],
-      ...['num_epochs=20', 'validate_every=0', 'print_freq=100'],
+      ...['num_epochs=12', 'validate_every=0', 'print_freq=100'],
     ],
     widths: [1, 0.75, 0.5, 0.35, 0.25],
     sizes: [32, 28, 24, 20, 16],
@@ -143,7 +130,7 @@ await writeDocument()
 async function compare(name: string, experiment: Experiment): Promise<void> {
   const folder = join(options.out, name)
   const data = options['dataset-dir'] ?? join(folder, 'data')
-  if (!options['dataset-dir']) await makeData(data, experiment)
+  if (!options['dataset-dir']) await makeData(data)
   const seeds = Array.from({ length: Number(options.seeds) }, (_, i) => i + 1)
   const base = applyOverrides(await loadConfig(experiment.config), [
     `dataset_dir=${data}`,
@@ -170,9 +157,9 @@ async function compare(name: string, experiment: Experiment): Promise<void> {
   await writeFile(join(RESULTS, `${name}.svg`), await drawSvg(chartOf(experiment, answered)))
 }
 
-async function makeData(out: string, { clips }: Experiment): Promise<void> {
+async function makeData(out: string): Promise<void> {
   if (await exists(join(out, 'val.csv'))) return
-  await makeMotion({ out, ...(clips && { clips }), validation: 480 })
+  await makeMotion({ out, validation: 480 })
 }
 
 interface Grid {
