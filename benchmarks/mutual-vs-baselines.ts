@@ -49,7 +49,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     title: 'X3D on the motion set',
     media: 'video',
     config: 'configs/motion-x3d.yml',
-    set: ['print_freq=100', 'num_epochs=44'],
+    set: ['print_freq=100'],
     widths: [1, 0.8, 0.63],
     sizes: [48, 36, 28],
     frames: [8, 5, 3],
