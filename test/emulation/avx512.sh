@@ -1,0 +1,85 @@
+#!/bin/sh
+# Runs the AVX-512 kernels, and oneDNN's, on a processor that has them in emulation (Bochs), and compares what they
+# answer with the portable kernels here. About half an hour on one core; `npm run test:avx512`.
+set -e
+cd "$(dirname "$0")/../.."
+work=${WORK:-build/emulation}
+libraries=/usr/lib
+missing=
+for package in bochs:/usr/bin/bochs bochs-term:$libraries/x86_64-linux-gnu/bochs/plugins/libbx_term.so \
+  bochsbios:/usr/share/bochs/BIOS-bochs-latest vgabios:/usr/share/vgabios/vgabios.bin busybox-static:/bin/busybox \
+  isolinux:$libraries/ISOLINUX/isolinux.bin syslinux-common:$libraries/syslinux/modules/bios/ldlinux.c32 \
+  xorriso:/usr/bin/xorriso cpio:/usr/bin/cpio; do
+  [ -e "${package#*:}" ] || missing="$missing ${package%%:*}"
+done
+kernel=$(ls /boot/vmlinuz-* 2>/dev/null | tail -1)
+[ -n "$kernel" ] || missing="$missing linux-image-cloud-amd64"
+if [ -n "$missing" ]; then
+  echo "Missing: apt-get install --no-install-recommends$missing" >&2
+  exit 1
+fi
+
+npx tsc -p test/emulation
+rm -rf "$work/root" "$work/iso" "$work/serial.txt"
+root=$work/root
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/app/native/build/Release" "$work/iso/isolinux"
+cp -r "$work/js" "$root/app/js"
+cp package.json "$root/app/"
+cp native/build/Release/mn_video.node "$root/app/native/build/Release/"
+MN_VIDEO_ISA=portable node "$work/js/test/emulation/outputs.js" write "$root/app/portable.json"
+
+cp /bin/busybox "$root/bin/"
+for command in sh mount poweroff; do ln -s busybox "$root/bin/$command"; done
+cp "$(readlink -f "$(command -v node)")" "$root/bin/node"
+for program in "$root/bin/node" native/build/Release/mn_video.node; do
+  ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
+    mkdir -p "$root$(dirname "$library")"
+    cp -Ln "$library" "$root$library"
+  done
+done
+cat > "$root/init" <<'END'
+#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+cd /app
+node js/test/emulation/outputs.js check portable.json own && node js/test/emulation/outputs.js check portable.json onednn &&
+  echo PASSED
+poweroff -f
+END
+chmod +x "$root/init"
+
+(cd "$root" && find . | cpio -o -H newc --quiet) > "$work/iso/initrd"
+cp "$kernel" "$work/iso/vmlinuz"
+cp $libraries/ISOLINUX/isolinux.bin $libraries/syslinux/modules/bios/ldlinux.c32 "$work/iso/isolinux/"
+# Bochs 2.7 and Linux disagree about the compacted layout of saved registers; without it AVX-512 is usable.
+cat > "$work/iso/isolinux/isolinux.cfg" <<'END'
+DEFAULT linux
+LABEL linux
+ KERNEL /vmlinuz
+ APPEND initrd=/initrd console=ttyS0 quiet mitigations=off tsc=reliable no_timer_check nosmp clearcpuid=xsavec,xsaves,pku
+END
+xorriso -as mkisofs -quiet -o "$work/boot.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
+  -boot-load-size 4 -boot-info-table "$work/iso" 2> /dev/null
+cat > "$work/bochsrc" <<END
+cpu: model=corei7_skylake_x, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+memory: guest=2048, host=2048
+romimage: file=\$BXSHARE/BIOS-bochs-latest
+vgaromimage: file=\$BXSHARE/VGABIOS-lgpl-latest
+ata0: enabled=1
+ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
+boot: cdrom
+com1: enabled=1, mode=file, dev=$work/serial.txt
+clock: sync=none, time0=utc
+display_library: term
+log: $work/bochs.log
+panic: action=fatal
+END
+echo c > "$work/start"
+touch "$work/serial.txt"
+tail -f "$work/serial.txt" &
+tail=$!
+# It needs a terminal of its own, and ends when the machine is switched off.
+TERM=xterm script -qc "bochs -q -f $work/bochsrc -rc $work/start" /dev/null < /dev/null > "$work/screen.txt" 2>&1 || true
+kill $tail
+grep -q PASSED "$work/serial.txt"
