@@ -84,7 +84,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     sizes: [32, 28, 24, 20, 16],
     frames: [1],
     separate: [1, 0.75, 0.5, 0.35, 0.25].map((width) => ({ width, frames: 1, size: 32 })),
-    separateKeys: ({ width }) => [`width_mult_range=[${width}, ${width}]`],
+    separateKeys: ({ width }) => [`width_mult_range=[${width}, ${width}]`, `width_mult_list=[${width}]`],
   },
 }
 
