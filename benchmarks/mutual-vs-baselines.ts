@@ -71,7 +71,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     ],
   },
   cifar: {
-    title: 'WideResNet on a subset of CIFAR-10',
+    title: 'WideResNet-10-1 on 5,000 images of CIFAR-10',
     media: 'image',
     config: 'configs/wideresnet.yml',
     set: [
