@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "activation.h"
+#include "panels.h"
 
 namespace mn::MN_ISA {
 namespace {
@@ -15,8 +16,6 @@ constexpr int widest_tile = 3;
 constexpr long block_positions = 192;
 constexpr long block_inputs = 192;  // input channels of a work item: a multiple of every tile's rows
 
-inline long smaller(long a, long b) { return a < b ? a : b; }
-inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
 
 // The columns are covered by tiles of two vectors; where that leaves one over, the first has three.
 inline int tile_vectors(long first_vector, long vectors) {
