@@ -1,11 +1,11 @@
 import { describe } from 'vitest'
 import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
-import { testConformance } from '../support/conformance.ts'
+import { conformanceCases, testConformance, wideCases } from '../support/conformance.ts'
 
 const unavailable = onednnUnavailable()
 
 describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
-  testConformance(() => openOnednnEngine())
+  testConformance(() => openOnednnEngine(), { cases: [...conformanceCases(), ...wideCases()] })
 })
 
 describe.skipIf(unavailable)(

@@ -23,7 +23,7 @@ const PLANE: Filtering = { points: 36, tile: [1, 4, 4], transform: 600 }
 const LINE: Filtering = { points: 6, tile: [4, 1, 1], transform: 30 }
 
 /** Time to transform a weight to or from one point, in products. */
-const WEIGHT_TRANSFORM: Readonly<Record<WinogradUse, number>> = { constant: 0, changing: 40, gradient: 10 }
+const WEIGHT_TRANSFORM: Readonly<Record<WinogradUse, number>> = { constant: 0, changing: 20, gradient: 10 }
 
 /** How much less it should take by this estimate. */
 const MARGIN = 1.1
