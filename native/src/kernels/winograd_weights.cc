@@ -60,7 +60,8 @@ Split split_of(const WinogradWeightGradient& op) {
   s.tile_splits = blocks >= wanted ? 1 : larger(1, smaller(tiles / 64, (wanted + blocks - 1) / blocks));
   s.tiles = smaller(Axes::points == 36 ? 48 : 128, (tiles + s.tile_splits - 1) / s.tile_splits);
   s.rows = round_up((op.in_channels + s.in_blocks - 1) / s.in_blocks, whole_tiles);
-  s.columns = round_up((op.out_channels + s.out_blocks - 1) / s.out_blocks, lanes);
+  // An odd number of cache lines: rows a power of two apart would fight for the same sets.
+  s.columns = round_up((op.out_channels + s.out_blocks - 1) / s.out_blocks, 32) + 16;
   s.x_stride = staggered(s.tiles * s.rows);
   s.dy_stride = staggered(s.tiles * s.columns);
   s.sum_stride = staggered(s.rows * s.columns);
