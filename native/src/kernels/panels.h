@@ -6,7 +6,7 @@ namespace mn::MN_ISA {
 
 inline long smaller(long a, long b) { return a < b ? a : b; }
 inline long larger(long a, long b) { return a > b ? a : b; }
-inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
+constexpr long round_up(long a, long to) { return (a + to - 1) / to * to; }
 
 // Panels of 3 vectors where that comes out even, else the last ones of 2; 1 only for a single vector.
 struct Panels {
