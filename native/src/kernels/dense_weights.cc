@@ -16,7 +16,6 @@ constexpr int widest_tile = 3;
 constexpr long block_positions = 192;
 constexpr long block_inputs = 192;  // input channels of a work item: a multiple of every tile's rows
 
-
 // The columns are covered by tiles of two vectors; where that leaves one over, the first has three.
 inline int tile_vectors(long first_vector, long vectors) {
   if (first_vector > 0 || vectors % 2 == 0) return 2;
@@ -147,7 +146,7 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
                               (positions + block_positions - 1) / block_positions);
   const long size = taps * op.depth * op.out_channels;
   float* dw = memory.at(op.dw);
-  float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
+  float* partial = splits == 1 ? dw : static_cast<float*>(malloc(static_cast<size_t>(splits * size) * sizeof(float)));
   in_parallel(items * splits, [&](Items& taken) {
     const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, lanes));
     float* b = static_cast<float*>(malloc(panels * sizeof(float)));
@@ -159,15 +158,21 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
       const Item item{tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2],
                       block * block_inputs, smaller(block_inputs, op.depth - block * block_inputs),
                       positions * split / splits, positions * (split + 1) / splits};
-      compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, a, b);
+      float* sums = partial + split * size + (tap * op.depth + item.first_input) * op.out_channels;
+      memset(sums, 0, static_cast<size_t>(item.inputs * op.out_channels) * sizeof(float));
+      compute_item(op, memory, item, sums, a, b);
     }
     free(a);
     free(b);
   });
-  for_each(size, [&](long i) {
-    float total = partial[i];
-    for (long split = 1; split < splits; split++) total += partial[split * size + i];
-    dw[i] = total;
+  if (splits == 1) return;
+  constexpr long run = 4096;
+  for_each((size + run - 1) / run, [&](long i) {
+    for_vectors(i * run, smaller(size, (i + 1) * run), [&](long at, auto span) {
+      Vector total = span.load(partial + at);
+      for (long split = 1; split < splits; split++) total += span.load(partial + split * size + at);
+      span.store(dw + at, total);
+    });
   });
   free(partial);
 }

@@ -7,7 +7,7 @@
 namespace mn::MN_ISA {
 
 // The points are 0, ±a, ±b and infinity. Of the pairs that are exact in binary and whose products are, this one has
-// the smallest error: a third of that of the customary 1 and 2.
+// the smallest error: half of that of the customary 1 and 2.
 constexpr float a = 0.625f, b = 1.5f;
 constexpr float aa = a * a, bb = b * b;
 // One over the product of a point's distances from the others.
