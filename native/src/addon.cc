@@ -49,7 +49,9 @@ class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Memory",
                        {InstanceMethod<&MemoryObject::Reserve>("reserve"), InstanceMethod<&MemoryObject::Write>("write"),
-                        InstanceMethod<&MemoryObject::Pack>("pack"), InstanceMethod<&MemoryObject::Read>("read"),
+                        InstanceMethod<&MemoryObject::Pack>("pack"),
+                        InstanceMethod<&MemoryObject::PackWinograd>("packWinograd"),
+                        InstanceMethod<&MemoryObject::Read>("read"),
                         InstanceMethod<&MemoryObject::Dispose>("dispose"),
                         InstanceAccessor<&MemoryObject::Bytes>("bytes")});
   }
@@ -99,6 +101,17 @@ class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
     const Kernels& kernels = best_kernels();
     kernels.pack(values.Data(), range(info, info[0].ToNumber().Int64Value(), kernels.packed_size(taps, in, out)), taps, in,
                  out, false);
+  }
+  // packWinograd(start, weights [taps, in, out], temporal, in, out)
+  void PackWinograd(const Napi::CallbackInfo& info) {
+    const auto values = info[1].As<Napi::Float32Array>();
+    const bool temporal = info[2].ToBoolean();
+    const long in = info[3].ToNumber().Int64Value(), out = info[4].ToNumber().Int64Value();
+    if (in < 1 || out < 1 || (temporal ? 3 : 9) * in * out != static_cast<long>(values.ElementLength()))
+      throw Napi::RangeError::New(info.Env(), "memory: weights of another shape");
+    const Kernels& kernels = best_kernels();
+    float* packed = range(info, info[0].ToNumber().Int64Value(), kernels.winograd_packed_size(temporal, in, out));
+    kernels.pack_points(values.Data(), packed, in, out, temporal, false);
   }
   void Dispose(const Napi::CallbackInfo&) { buffer_.reset(); }
   Napi::Value Bytes(const Napi::CallbackInfo& info) {
@@ -254,6 +267,22 @@ Napi::Value PackedSize(const Napi::CallbackInfo& info) {
                                            info[2].ToNumber().Int64Value())));
 }
 
+// winogradPackedSize(temporal, in, out)
+Napi::Value WinogradPackedSize(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(best_kernels().winograd_packed_size(
+                                           info[0].ToBoolean(), info[1].ToNumber().Int64Value(),
+                                           info[2].ToNumber().Int64Value())));
+}
+
+// winogradScratch(description of a step)
+Napi::Value WinogradScratch(const Napi::CallbackInfo& info) {
+  try {
+    return Napi::Number::New(info.Env(), static_cast<double>(winograd_scratch(info[0].As<Napi::Object>())));
+  } catch (const std::invalid_argument& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  }
+}
+
 Napi::Value MeasurePeak(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), onednn::measure_peak(static_cast<int>(info[0].ToNumber().Int64Value())));
 }
@@ -265,6 +294,8 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));
   exports.Set("packedSize", Napi::Function::New<PackedSize>(env));
+  exports.Set("winogradPackedSize", Napi::Function::New<WinogradPackedSize>(env));
+  exports.Set("winogradScratch", Napi::Function::New<WinogradScratch>(env));
   exports.Set("measurePeak", Napi::Function::New<MeasurePeak>(env));
   return exports;
 }

@@ -87,6 +87,55 @@ Step dense_weight_gradient(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.dense_weight_gradient](const Memory& m) { run(op, m); };
 }
 
+template <class Op>
+Op winograd_sizes(const Fields& f) {
+  Op op{};
+  op.extent = f.extent("extent");
+  op.in_channels = f.whole("inChannels");
+  op.out_channels = f.whole("outChannels");
+  op.temporal = f.flag("temporal");
+  op.threads = f.whole("threads");
+  if (op.in_channels < 1 || op.out_channels < 1) f.fail("has no channels");
+  if (op.threads < 1) f.fail("has no threads");
+  return op;
+}
+
+Step winograd(const Fields& f, const Kernels& k, const float*) {
+  Winograd op = winograd_sizes<Winograd>(f);
+  const long positions = op.extent.positions();
+  op.x = f.value("x", positions * op.in_channels);
+  op.y = f.value("y", positions * op.out_channels);
+  op.packed = f.value("packed", k.winograd_packed_size(op.temporal, op.in_channels, op.out_channels));
+  op.bias = f.optional("bias", op.out_channels);
+  op.residual = f.optional("residual", positions * op.out_channels);
+  op.scratch = f.value("scratch", k.winograd_scratch(op));
+  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.accumulate = f.flag("accumulate");
+  return [op, run = k.winograd](const Memory& m) { run(op, m); };
+}
+
+Step pack_winograd(const Fields& f, const Kernels& k, const float*) {
+  PackWinograd op{};
+  op.in = f.whole("in");
+  op.out = f.whole("out");
+  op.temporal = f.flag("temporal");
+  op.transposed = f.flag("transposed");
+  op.weights = f.value("weights", (op.temporal ? 3 : 9) * op.in * op.out);
+  op.packed = f.value("packed", op.transposed ? k.winograd_packed_size(op.temporal, op.out, op.in)
+                                              : k.winograd_packed_size(op.temporal, op.in, op.out));
+  return [op, run = k.pack_winograd](const Memory& m) { run(op, m); };
+}
+
+Step winograd_weight_gradient(const Fields& f, const Kernels& k, const float*) {
+  WinogradWeightGradient op = winograd_sizes<WinogradWeightGradient>(f);
+  const long positions = op.extent.positions();
+  op.x = f.value("x", positions * op.in_channels);
+  op.dy = f.value("dy", positions * op.out_channels);
+  op.dw = f.value("dw", (op.temporal ? 3 : 9) * op.in_channels * op.out_channels);
+  op.scratch = f.value("scratch", k.winograd_weight_scratch(op));
+  return [op, run = k.winograd_weight_gradient](const Memory& m) { run(op, m); };
+}
+
 Step channelwise(const Fields& f, const Kernels& k, const float*) {
   Channelwise op{};
   op.in = f.extent("in");
@@ -363,6 +412,9 @@ const std::map<std::string, Maker> makers = {
     {"denseOnednn", onednn_step},
     {"packDense", pack_dense},
     {"denseWeightGradient", dense_weight_gradient},
+    {"winograd", winograd},
+    {"packWinograd", pack_winograd},
+    {"winogradWeightGradient", winograd_weight_gradient},
     {"channelwise", channelwise},
     {"channelwiseWeightGradient", channelwise_weight_gradient},
     {"moments", moments},
@@ -390,6 +442,13 @@ Step make_step(const Napi::Object& description, const Sizes& sizes, const float*
   const auto maker = makers.find(fields.text("op"));
   if (maker == makers.end()) fields.fail("is not an operation of this add-on");
   return maker->second(fields, best_kernels(), constants);
+}
+
+long winograd_scratch(const Napi::Object& description) {
+  const Sizes none{};
+  const Fields fields(description, none);
+  if (fields.text("op") == "winograd") return best_kernels().winograd_scratch(winograd_sizes<Winograd>(fields));
+  return best_kernels().winograd_weight_scratch(winograd_sizes<WinogradWeightGradient>(fields));
 }
 
 }  // namespace mn

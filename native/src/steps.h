@@ -12,4 +12,7 @@ using Step = std::function<void(const Memory&)>;
 // the reason.
 Step make_step(const Napi::Object& description, const Sizes& sizes, const float* constants);
 
+// Floats of scratch memory that a step `winograd` or `winogradWeightGradient` with these sizes needs.
+long winograd_scratch(const Napi::Object& description);
+
 }  // namespace mn

@@ -11,6 +11,7 @@ import {
   type ConformanceCase,
   conformanceCases,
   materials,
+  wideCases,
 } from '../../test/support/conformance-cases.ts'
 
 const [mode, file, dense] = process.argv.slice(2)
@@ -22,7 +23,7 @@ const kept: Record<string, Record<string, number[]>> = mode === 'check'
   ? JSON.parse(readFileSync(file, 'utf8'))
   : {}
 let [cases, wrong, worst] = [0, 0, 0]
-for (const each of conformanceCases()) {
+for (const each of [...conformanceCases(), ...wideCases()]) {
   const found = await outputsOf(each)
   if (mode === 'write') kept[each.title] = found
   else compare(each.title, found, kept[each.title]!)

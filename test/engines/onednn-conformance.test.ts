@@ -1,11 +1,12 @@
 import { describe } from 'vitest'
 import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
 import { testConformance } from '../support/conformance.ts'
+import { conformanceCases, wideCases } from '../support/conformance-cases.ts'
 
 const unavailable = onednnUnavailable()
 
 describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
-  testConformance(() => openOnednnEngine())
+  testConformance(() => openOnednnEngine(), { cases: [...conformanceCases(), ...wideCases()] })
 })
 
 describe.skipIf(unavailable)(

@@ -63,6 +63,14 @@ const SIZES: readonly Sizes[] = [
   { channels: 16, frames: 5, size: 1, batch: 4 },
 ]
 
+/** Enough channels and positions for convolutions with fewer multiplications, in tiles that do not come out even. */
+const WIDE_SIZES: readonly Sizes[] = [
+  { channels: 40, frames: 3, size: 7, batch: 2 },
+  { channels: 66, frames: 4, size: 7, batch: 2, width: 0.63 },
+  { channels: 40, frames: 2, size: 9, batch: 1 },
+  { channels: 96, frames: 1, size: 5, batch: 1 },
+]
+
 const KERNELS: readonly [Triple, Triple?][] = [
   [[1, 1, 1]],
   [
@@ -98,6 +106,23 @@ const KERNELS: readonly [Triple, Triple?][] = [
     [1, 3, 2],
   ],
 ]
+
+/** Cases too wide for slow engines. */
+export function wideCases(): ConformanceCase[] {
+  const cases = WIDE_SIZES.flatMap((sizes) =>
+    [window([1, 3, 3]), window([3, 1, 1])].map((each) =>
+      around(`wide conv ${each.kernel.join('×')}`, sizes, (g, x) => {
+        const y = g.conv('conv', x, slimmable(sizes.channels + 6), each, { bias: true })
+        return g.activation('act', y, 'swish')
+      }),
+    ),
+  )
+  const residual = around('wide residual', WIDE_SIZES[0]!, (g, x) => {
+    const y = g.batchNorm('norm', g.conv('conv', x, slimmable(40), window([1, 3, 3])))
+    return g.activation('out', g.add('sum', x, y), 'relu')
+  })
+  return [...cases, residual]
+}
 
 export function conformanceCases(): ConformanceCase[] {
   const cases: ConformanceCase[] = []

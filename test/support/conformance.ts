@@ -13,8 +13,11 @@ import { plainLogits } from './plain.ts'
 const toDoubles = (weights: ParameterStore) =>
   new Map([...weights.values].map(([name, values]) => [name, Float64Array.from(values)]))
 
-export function testConformance(openEngine: () => Promise<Engine>, { gradients = true } = {}): void {
-  it.each(conformanceCases())('$title', async (each) => {
+export function testConformance(
+  openEngine: () => Promise<Engine>,
+  { gradients = true, cases = conformanceCases() } = {},
+): void {
+  it.each(cases)('$title', async (each) => {
     const engine = await openEngine()
     const { weights, inputs, statistics } = materials(each)
     for (const use of [statistics, 'batch'] as const) {

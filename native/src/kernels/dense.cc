@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "activation.h"
+#include "panels.h"
 
 namespace mn::MN_ISA {
 namespace {
@@ -17,22 +18,6 @@ constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? (Vectors == 3 ? 8 : 12) : (Vec
 constexpr long block_rows = 96;     // a multiple of every tile's rows
 constexpr long block_depth = 256;   // weights of a panel that are used together: they stay in the first cache
 constexpr long table_limit = 6144;  // pointers of a block
-
-inline long smaller(long a, long b) { return a < b ? a : b; }
-inline long larger(long a, long b) { return a > b ? a : b; }
-
-// Panels of 3 vectors where that comes out even, else the last ones of 2; 1 only for a single vector.
-struct Panels {
-  long vectors;
-  explicit Panels(long columns) : vectors((columns + lanes - 1) / lanes) {}
-  long twos() const { return vectors == 1 ? 0 : vectors % 3 == 0 ? 0 : vectors % 3 == 1 ? 2 : 1; }
-  long threes() const { return vectors == 1 ? 0 : (vectors - 2 * twos()) / 3; }
-  long count() const { return vectors == 1 ? 1 : threes() + twos(); }
-  int width(long panel) const { return vectors == 1 ? 1 : panel < threes() ? 3 : 2; }
-  long start(long panel) const {
-    return panel <= threes() ? 3 * panel : 3 * threes() + 2 * (panel - threes());
-  }
-};
 
 // A run of the inner dimension: `length` values from `from` of the row that tap `tap` sees.
 struct Segment {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "activation.h"
+#include "panels.h"
 
 namespace mn::MN_ISA {
 namespace {
@@ -14,9 +15,6 @@ constexpr int tile_sums = MN_VECTOR_BYTES == 64 ? 24 : 12;
 constexpr int widest_tile = 3;
 constexpr long block_positions = 192;
 constexpr long block_inputs = 192;  // input channels of a work item: a multiple of every tile's rows
-
-inline long smaller(long a, long b) { return a < b ? a : b; }
-inline long round_up(long a, long to) { return (a + to - 1) / to * to; }
 
 // The columns are covered by tiles of two vectors; where that leaves one over, the first has three.
 inline int tile_vectors(long first_vector, long vectors) {
@@ -72,10 +70,16 @@ struct Item {
   long first, last;        // output positions
 };
 
-void compute_item(const DenseWeightGradient& op, const Memory& memory, const Item& item, float* dw, float* b) {
+// Wide input rows are often powers of two apart and then fight for the same cache sets: copies lie an odd number of
+// cache lines apart. Not worth it for each of many taps.
+constexpr long copy_stride = round_up(block_inputs, 32) + 16;
+inline bool copies_inputs(const DenseWeightGradient& op) { return op.window.taps() == 1 && op.in_channels >= 48; }
+
+void compute_item(const DenseWeightGradient& op, const Memory& memory, const Item& item, float* dw, float* a, float* b) {
   const float* x = memory.at(op.x);
   const float* dy = memory.at(op.dy);
   const Extent &in = op.in, &out = op.out;
+  const bool copied = copies_inputs(op);
   const long columns = op.out_channels;
   const long vectors = (columns + lanes - 1) / lanes;
   for (long block = item.first; block < item.last; block += block_positions) {
@@ -102,6 +106,11 @@ void compute_item(const DenseWeightGradient& op, const Memory& memory, const Ite
       }
       if (it < 0 || it >= in.frames || ih < 0 || ih >= in.height || iw < 0 || iw >= in.width) continue;
       rows[count] = from;
+      if (copied) {
+        float* copy = a + count * copy_stride;
+        for_vectors(0, item.inputs, [&](long c, auto span) { span.store(copy + c, span.load(from + c)); });
+        rows[count] = copy;
+      }
       const float* gradient = dy + m * columns;
       for (long first = 0, tile; first < vectors; first += tile) {
         tile = tile_vectors(first, vectors);
@@ -137,10 +146,11 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
                               (positions + block_positions - 1) / block_positions);
   const long size = taps * op.depth * op.out_channels;
   float* dw = memory.at(op.dw);
-  float* partial = static_cast<float*>(calloc(static_cast<size_t>(splits * size), sizeof(float)));
+  float* partial = splits == 1 ? dw : static_cast<float*>(malloc(static_cast<size_t>(splits * size) * sizeof(float)));
   in_parallel(items * splits, [&](Items& taken) {
     const size_t panels = static_cast<size_t>(block_positions * round_up(op.out_channels, lanes));
     float* b = static_cast<float*>(malloc(panels * sizeof(float)));
+    float* a = static_cast<float*>(malloc(static_cast<size_t>(block_positions * copy_stride) * sizeof(float)));
     for (long i; (i = taken.next()) >= 0;) {
       const long split = i % splits, block = i / splits % input_blocks;
       const long tap = i / splits / input_blocks;
@@ -148,14 +158,21 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
       const Item item{tap / (w.kernel[1] * w.kernel[2]), tap / w.kernel[2] % w.kernel[1], tap % w.kernel[2],
                       block * block_inputs, smaller(block_inputs, op.depth - block * block_inputs),
                       positions * split / splits, positions * (split + 1) / splits};
-      compute_item(op, memory, item, partial + split * size + (tap * op.depth + item.first_input) * op.out_channels, b);
+      float* sums = partial + split * size + (tap * op.depth + item.first_input) * op.out_channels;
+      memset(sums, 0, static_cast<size_t>(item.inputs * op.out_channels) * sizeof(float));
+      compute_item(op, memory, item, sums, a, b);
     }
+    free(a);
     free(b);
   });
-  for_each(size, [&](long i) {
-    float total = partial[i];
-    for (long split = 1; split < splits; split++) total += partial[split * size + i];
-    dw[i] = total;
+  if (splits == 1) return;
+  constexpr long run = 4096;
+  for_each((size + run - 1) / run, [&](long i) {
+    for_vectors(i * run, smaller(size, (i + 1) * run), [&](long at, auto span) {
+      Vector total = span.load(partial + at);
+      for (long split = 1; split < splits; split++) total += span.load(partial + split * size + at);
+      span.store(dw + at, total);
+    });
   });
   free(partial);
 }

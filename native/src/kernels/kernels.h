@@ -60,6 +60,34 @@ struct PackDense {
   bool transposed;  // panels over `in` instead of `out`
 };
 
+// y = activation(conv(x) + bias + residual) for a window of 1×3×3, or 3×1×1 (`temporal`), at stride 1 with zeros
+// around x, by Winograd's minimal filtering. The gradient with respect to the input is the same over filters that
+// were packed `transposed`.
+struct Winograd {
+  Ref x, y, packed, bias, residual, scratch;
+  Extent extent;  // of x and y
+  long in_channels, out_channels;
+  int activation;
+  bool temporal;
+  bool accumulate;  // adds to y
+  long threads;     // that `scratch` has room for
+};
+
+struct PackWinograd {
+  Ref weights, packed;
+  long in, out;
+  bool temporal, transposed;  // as PackDense
+};
+
+// dw[taps, in_channels, out_channels] of the same convolutions.
+struct WinogradWeightGradient {
+  Ref x, dy, dw, scratch;
+  Extent extent;
+  long in_channels, out_channels;
+  bool temporal;
+  long threads;
+};
+
 // dw[taps, depth, out_channels] = sum over positions of x ⊗ dy.
 struct DenseWeightGradient {
   Ref x, dy, dw;
@@ -223,6 +251,13 @@ struct Kernels {
   void (*pack_dense)(const PackDense&, const Memory&);
   void (*dense)(const Dense&, const Memory&);
   void (*dense_weight_gradient)(const DenseWeightGradient&, const Memory&);
+  long (*winograd_packed_size)(bool temporal, long in, long out);
+  long (*winograd_scratch)(const Winograd&);
+  void (*pack_points)(const float* weights, float* packed, long in, long out, bool temporal, bool transposed);
+  void (*pack_winograd)(const PackWinograd&, const Memory&);
+  void (*winograd)(const Winograd&, const Memory&);
+  long (*winograd_weight_scratch)(const WinogradWeightGradient&);
+  void (*winograd_weight_gradient)(const WinogradWeightGradient&, const Memory&);
   void (*channelwise)(const Channelwise&, const Memory&);
   void (*channelwise_weight_gradient)(const ChannelwiseWeightGradient&, const Memory&);
   void (*moments)(const Moments&, const Memory&);

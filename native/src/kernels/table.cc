@@ -8,6 +8,13 @@ void pack(const float*, float*, long, long, long, bool);
 void pack_dense(const PackDense&, const Memory&);
 void dense(const Dense&, const Memory&);
 void dense_weight_gradient(const DenseWeightGradient&, const Memory&);
+long winograd_packed_size(bool, long, long);
+long winograd_scratch(const Winograd&);
+void pack_points(const float*, float*, long, long, bool, bool);
+void pack_winograd(const PackWinograd&, const Memory&);
+void winograd(const Winograd&, const Memory&);
+long winograd_weight_scratch(const WinogradWeightGradient&);
+void winograd_weight_gradient(const WinogradWeightGradient&, const Memory&);
 void channelwise(const Channelwise&, const Memory&);
 void channelwise_weight_gradient(const ChannelwiseWeightGradient&, const Memory&);
 void moments(const Moments&, const Memory&);
@@ -30,12 +37,37 @@ void descend(const Descend&, const Memory&);
 
 extern const Kernels kernels;
 const Kernels kernels = {
-    MN_ISA_NAME,  packed_size,        pack,          pack_dense,
-    dense,        dense_weight_gradient, channelwise, channelwise_weight_gradient,
-    moments,      normalise,          normalise_backward, pointwise,
-    pointwise_backward, copy_channels, max_pool,     max_pool_backward,
-    average_pool, reduce_parts,       resample,      dropout,
-    input,        slice,              loss,          square_sum,
+    MN_ISA_NAME,
+    packed_size,
+    pack,
+    pack_dense,
+    dense,
+    dense_weight_gradient,
+    winograd_packed_size,
+    winograd_scratch,
+    pack_points,
+    pack_winograd,
+    winograd,
+    winograd_weight_scratch,
+    winograd_weight_gradient,
+    channelwise,
+    channelwise_weight_gradient,
+    moments,
+    normalise,
+    normalise_backward,
+    pointwise,
+    pointwise_backward,
+    copy_channels,
+    max_pool,
+    max_pool_backward,
+    average_pool,
+    reduce_parts,
+    resample,
+    dropout,
+    input,
+    slice,
+    loss,
+    square_sum,
     descend,
 };
 

@@ -14,6 +14,14 @@ export interface NativeMemory {
   read(start: number, values: Float32Array): void
   /** Writes weights [taps, in, out] in the order that dense steps read them. */
   pack(start: number, weights: Float32Array, taps: number, inChannels: number, outChannels: number): void
+  /** Transforms weights [9 or (`temporal`) 3 taps, in, out] as steps `winograd` read them. */
+  packWinograd(
+    start: number,
+    weights: Float32Array,
+    temporal: boolean,
+    inChannels: number,
+    outChannels: number,
+  ): void
   dispose(): void
   readonly bytes: number
 }
@@ -47,8 +55,21 @@ export interface Addon {
   readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
   /** Floats that weights [taps, in, out] take when packed. */
   packedSize(taps: number, inChannels: number, outChannels: number): number
+  /** Floats that the transformed weights of a step `winograd` take. */
+  winogradPackedSize(temporal: boolean, inChannels: number, outChannels: number): number
+  /** Floats of scratch memory that a step `winograd` or `winogradWeightGradient` needs. */
+  winogradScratch(step: WinogradSizes & { readonly op: string; readonly threads: number }): number
   /** GFLOP/s of a large float32 matrix product by oneDNN. */
   measurePeak(threads: number): number
+}
+
+/** A convolution over 1×3×3 (or, `temporal`, 3×1×1) windows at stride 1 whose output is as large as its input. */
+export interface WinogradSizes {
+  readonly temporal: boolean
+  /** [batch, frames, height, width]. */
+  readonly extent: readonly number[]
+  readonly inChannels: number
+  readonly outChannels: number
 }
 
 const BUILT = 'native/build/Release/mn_video.node'

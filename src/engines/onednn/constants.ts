@@ -1,5 +1,5 @@
 /** The weights of a plan in native memory: laid out by name while steps are written, filled once. */
-import type { Addon, NativeMemory } from './addon.ts'
+import type { Addon, NativeMemory, WinogradSizes } from './addon.ts'
 import type { Constant } from './program.ts'
 
 interface Entry {
@@ -27,6 +27,18 @@ export class Constants {
     const count = this.#addon.packedSize(taps, inChannels, outChannels)
     return this.#add(key, count, (memory, start) =>
       memory.pack(start, values(), taps, inChannels, outChannels),
+    )
+  }
+
+  /** Weights [taps, in, out] as steps `winograd` read them. */
+  packedWinograd(
+    key: string,
+    { temporal, inChannels, outChannels }: WinogradSizes,
+    values: () => Float32Array,
+  ): Constant {
+    const count = this.#addon.winogradPackedSize(temporal, inChannels, outChannels)
+    return this.#add(key, count, (memory, start) =>
+      memory.packWinograd(start, values(), temporal, inChannels, outChannels),
     )
   }
 

@@ -9,6 +9,7 @@ import { inputsOf, type Node, type NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions } from '../engine.ts'
+import type { Addon } from './addon.ts'
 import type { Constants } from './constants.ts'
 import {
   ACTIVATIONS,
@@ -23,8 +24,11 @@ import {
   type Window,
 } from './geometry.ts'
 import { type Constant, ProgramBuilder, type Value } from './program.ts'
+import { winogradSizes, writeWinograd } from './winograd.ts'
 
 export interface InferenceOptions extends CompileOptions {
+  readonly addon: Addon
+  readonly threads: number
   readonly batch: number
   /** Nodes whose output must exist at the end. */
   readonly keep: ReadonlySet<string>
@@ -215,11 +219,27 @@ class Writer {
     const key = `${node.name}${chain.batchNorm ? ' folded' : ''}`
     if (onednn && pending) this.#materialise(node.input)
     const gated = onednn ? undefined : pending
-    this.#builder.step(onednn ? 'denseOnednn' : 'dense', chain.last, {
+    const { batch } = this.#options
+    const winograd =
+      !onednn && winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
+    const values = {
       x: gated ? gated.source : this.#read(node.input),
       y: this.#output(chain.last, resolved.shape),
-      in: extentOf(this.#options.batch, input),
-      out: extentOf(this.#options.batch, resolved.shape),
+    }
+    const behind = {
+      bias: this.#foldedBias(resolved, chain.batchNorm),
+      residual: chain.residual,
+      activation: chain.activation,
+    }
+    if (winograd) {
+      const packed = this.#constants.packedWinograd(`${key} winograd`, winograd, filter)
+      const fields = { ...values, ...behind, packed }
+      return writeWinograd(this.#options, this.#builder, 'winograd', chain.last, winograd, fields)
+    }
+    this.#builder.step(onednn ? 'denseOnednn' : 'dense', chain.last, {
+      ...values,
+      in: extentOf(batch, input),
+      out: extentOf(batch, resolved.shape),
       inChannels,
       depth,
       outChannels,
@@ -227,9 +247,7 @@ class Writer {
       ...(onednn
         ? { weights: this.#constants.plain(`${key} plain`, taps * depth * outChannels, filter) }
         : { packed: this.#constants.packed(key, taps, depth, outChannels, filter) }),
-      bias: this.#foldedBias(resolved, chain.batchNorm),
-      residual: chain.residual,
-      activation: chain.activation,
+      ...behind,
       gates: gated?.gates,
       prologue: gated?.activation ?? 0,
     })

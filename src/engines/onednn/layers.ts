@@ -12,7 +12,9 @@ import {
   UNIT,
   type Window,
 } from './geometry.ts'
+import type { Value } from './program.ts'
 import type { TrainingWriter } from './training.ts'
+import { type WinogradUse, winogradSizes, writeWinograd } from './winograd.ts'
 
 export function writeLayer(w: TrainingWriter, resolved: ResolvedNode) {
   if (isKind(resolved, 'input')) return input(w, resolved)
@@ -63,11 +65,38 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
   const inExtent = extentOf(w.batch, border ? bordered(given, border) : given)
   const outExtent = extentOf(w.batch, shape)
   const [weight, bias] = parameters
+  const winogradFor = (use: WinogradUse) =>
+    winogradSizes(window, w.batch, shape, given.channels, shape.channels, use)
+  const winograd = winogradFor('changing')
+  /** The same convolution's steps where Winograd's filtering computes it; the backward one reads dy. */
+  const filtered = (
+    transposed: boolean,
+    fields: { x: Value; y: Value; bias?: Value; accumulate?: boolean },
+  ) => {
+    const [inChannels, outChannels] = transposed
+      ? [shape.channels, given.channels]
+      : [given.channels, shape.channels]
+    const sizes = { ...winograd!, inChannels, outChannels }
+    const packed = w.builder.value(
+      `${node.name} packed`,
+      w.addon.winogradPackedSize(sizes.temporal, inChannels, outChannels),
+    )
+    w.builder.step('packWinograd', node.name, {
+      weights: w.gather(weight!),
+      packed,
+      in: given.channels,
+      out: shape.channels,
+      temporal: sizes.temporal,
+      transposed,
+    })
+    const name = transposed ? `${node.name} backward` : node.name
+    writeWinograd(w, w.builder, 'winograd', name, sizes, { ...fields, packed })
+  }
   const packed = (transposed: boolean) => {
     const values = w.gather(weight!)
     const columns = transposed ? depth : shape.channels
     const inner = transposed ? shape.channels : depth
-    const value = w.builder.value(`${node.name} packed`, w.packedSize(taps, inner, columns))
+    const value = w.builder.value(`${node.name} packed`, w.addon.packedSize(taps, inner, columns))
     w.builder.step('packDense', node.name, {
       weights: values,
       packed: value,
@@ -78,19 +107,19 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
     })
     return value
   }
-  const x = w.read(node.input)
-  w.builder.step('dense', node.name, {
-    x,
-    packed: packed(false),
-    bias: bias && w.gather(bias),
-    y: w.output(node.name, countOf(w.batch, shape)),
+  const fields = {
     in: inExtent,
     out: outExtent,
     inChannels: given.channels,
     depth,
     outChannels: shape.channels,
     ...window,
-  })
+  }
+  const x = w.read(node.input)
+  const y = w.output(node.name, countOf(w.batch, shape))
+  const added = bias && { bias: w.gather(bias) }
+  if (winograd) filtered(false, { x, y, ...added })
+  else w.builder.step('dense', node.name, { x, y, ...added, packed: packed(false), ...fields })
   w.onBackward(node.name, (dy) => {
     if (bias) {
       const db = w.builder.value(`gradient of ${bias.name}`, shape.channels)
@@ -106,20 +135,13 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
       w.scatter(bias, db)
     }
     const dw = w.builder.value(`gradient of ${weight!.name}`, taps * depth * shape.channels)
-    w.builder.step('denseWeightGradient', node.name, {
-      x,
-      dy,
-      dw,
-      in: inExtent,
-      out: outExtent,
-      inChannels: given.channels,
-      depth,
-      outChannels: shape.channels,
-      ...window,
-    })
+    const summed = winogradFor('gradient')
+    if (summed) writeWinograd(w, w.builder, 'winogradWeightGradient', node.name, summed, { x, dy, dw })
+    else w.builder.step('denseWeightGradient', node.name, { x, dy, dw, ...fields })
     w.scatter(weight!, dw)
     const dx = w.gradientOf(node.input)
     if (!dx) return
+    if (winograd) return filtered(true, { x: dy, y: dx.value, accumulate: dx.accumulate })
     w.builder.step('dense', `${node.name} backward`, {
       x: dy,
       packed: packed(true),

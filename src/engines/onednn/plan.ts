@@ -118,6 +118,8 @@ export class CompiledPlan implements Plan {
     const constants = this.#constants.get(folding) ?? new Constants(this.#workshop.addon)
     const written = writeInference(this.subNetwork, this.#weights, constants, {
       ...this.#options,
+      addon: this.#workshop.addon,
+      threads: this.#workshop.threads,
       batch,
       keep,
       onednn: this.#workshop.onednn,

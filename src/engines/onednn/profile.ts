@@ -29,6 +29,16 @@ function flopsOf(op: string, fields: Fields): number {
       const positions = product(fields.transposed ? 'in' : 'out')
       return 2 * positions * product('kernel') * (fields.depth as number) * (fields.outChannels as number)
     }
+    case 'winograd':
+    case 'winogradWeightGradient':
+      // Those of the convolution, not the fewer ones that are done.
+      return (
+        2 *
+        product('extent') *
+        (fields.temporal ? 3 : 9) *
+        (fields.inChannels as number) *
+        (fields.outChannels as number)
+      )
     case 'channelwise':
     case 'channelwiseWeightGradient':
       return 2 * product(fields.transposed ? 'in' : 'out') * product('kernel') * (fields.channels as number)

@@ -100,7 +100,7 @@ export class OnednnTrainer implements Trainer {
   bytesFor(subNetwork: SubNetwork, batch: number): number {
     const { normalisation } = this.#options
     const options = { batch, normalisation, purpose: 'labels' } as const
-    return 4 * writeTraining(this.#workshop.addon, subNetwork, options).builder.floats
+    return 4 * writeTraining(this.#workshop, subNetwork, options).builder.floats
   }
 
   async statistics(subNetwork: SubNetwork, inputs: Inputs) {
@@ -162,7 +162,7 @@ export class OnednnTrainer implements Trainer {
     }
     const { addon, timed } = this.#workshop
     const { normalisation } = this.#options
-    const written = writeTraining(addon, subNetwork, { batch, normalisation, purpose })
+    const written = writeTraining(this.#workshop, subNetwork, { batch, normalisation, purpose })
     const entry = { key, network, written, built: written.builder.build(addon, undefined, timed) }
     this.#programs.push(entry)
     if (this.#programs.length > PROGRAM_LIMIT) this.#workshop.retire(this.#programs.shift()!.built.program)

@@ -8,6 +8,7 @@ import type { ParameterSlice } from '../../network/parameters.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { Normalisation } from '../engine.ts'
 import type { Addon } from './addon.ts'
+import type { Workshop } from './engine.ts'
 import { ACTIVATIONS, countOf, positionsOf } from './geometry.ts'
 import { writeLayer } from './layers.ts'
 import { ProgramBuilder, type Value } from './program.ts'
@@ -37,11 +38,11 @@ export interface TrainingProgram {
 }
 
 export function writeTraining(
-  addon: Pick<Addon, 'packedSize'>,
+  workshop: Pick<Workshop, 'addon' | 'threads'>,
   subNetwork: SubNetwork,
   options: TrainingOptions,
 ): TrainingProgram {
-  return new TrainingWriter(addon, subNetwork, options).write()
+  return new TrainingWriter(workshop, subNetwork, options).write()
 }
 
 export class TrainingWriter {
@@ -65,10 +66,16 @@ export class TrainingWriter {
   readonly #parameters = new Map<string, { readonly value: number; readonly gradient: number }>()
   readonly #backward: (() => void)[] = []
 
-  readonly packedSize: Addon['packedSize']
+  readonly addon: Addon
+  readonly threads: number
 
-  constructor(addon: Pick<Addon, 'packedSize'>, subNetwork: SubNetwork, options: TrainingOptions) {
-    this.packedSize = addon.packedSize
+  constructor(
+    { addon, threads }: Pick<Workshop, 'addon' | 'threads'>,
+    subNetwork: SubNetwork,
+    options: TrainingOptions,
+  ) {
+    this.addon = addon
+    this.threads = threads
     this.batch = options.batch
     this.normalisation = options.normalisation
     this.backwards = options.purpose !== 'statistics'
