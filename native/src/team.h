@@ -27,6 +27,8 @@ class Team {
     void* context;
   };
   void help(long thread, unsigned seen);
+  // Keeps helpers off the leader's processor and off each other's.
+  void spread();
   void stop();
 
   std::vector<std::thread> helpers_;
@@ -35,6 +37,7 @@ class Team {
   std::atomic<int> inside_{0};  // helpers that may be reading job_
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stopping_{false};
+  int leader_processor_ = -1;  // that helpers were last kept off
   bool crowded_ = false;  // more threads than processors: waiting must not take one
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -22,20 +22,28 @@ export function averagePositions(outputs: Float32Array, batch: number, classes: 
 
 /** The softmax of a vector, in double precision. */
 export function softmax(values: ArrayLike<number>): Float64Array {
-  const { shifted, sum } = exponentials(values)
-  return shifted.map((value) => Math.exp(value) / sum)
+  const largest = largestOf(values)
+  const scores = new Float64Array(values.length)
+  let sum = 0
+  for (let k = 0; k < values.length; k++) {
+    const value = Math.exp(values[k]! - largest)
+    scores[k] = value
+    sum += value
+  }
+  for (let k = 0; k < values.length; k++) scores[k]! /= sum
+  return scores
 }
 
 /** The logarithm of the softmax, which stays finite where the softmax underflows. */
 export function logSoftmax(values: ArrayLike<number>): Float64Array {
-  const { shifted, sum } = exponentials(values)
-  return shifted.map((value) => value - Math.log(sum))
+  const largest = largestOf(values)
+  let sum = 0
+  for (let k = 0; k < values.length; k++) sum += Math.exp(values[k]! - largest)
+  return Float64Array.from(values, (value) => value - largest - Math.log(sum))
 }
 
-/** The values less the largest, and the sum of their exponentials. */
-function exponentials(values: ArrayLike<number>) {
-  const logits = Float64Array.from(values)
-  const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
-  const shifted = logits.map((value) => value - largest)
-  return { shifted, sum: shifted.reduce((sum, value) => sum + Math.exp(value), 0) }
+function largestOf(values: ArrayLike<number>): number {
+  let largest = Number.NEGATIVE_INFINITY
+  for (let k = 0; k < values.length; k++) largest = Math.max(largest, values[k]!)
+  return largest
 }

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -43,6 +45,23 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
     expect(together.map(({ logits }) => logits)).toEqual(alone)
     for (const plan of plans) plan.dispose()
   })
+
+  it.skipIf(process.platform !== 'linux' || availableParallelism() < 2)(
+    'keeps its helper off the processor of the thread that leads, and leaves all other threads free',
+    async () => {
+      const engine = await openOnednnEngine({ threads: 2 })
+      const plan = await engine.compile(at(1), weightsOf(1), { statistics: initialStatistics(at(1)) })
+      await plan.run({ clip: clip(1) })
+      const processors = readdirSync('/proc/self/task').map((task) => {
+        const status = readFileSync(`/proc/self/task/${task}/status`, 'utf8')
+        const mask = /Cpus_allowed:\s*(\S+)/.exec(status)![1]!.replaceAll(',', '')
+        return [...BigInt(`0x${mask}`).toString(2)].filter((bit) => bit === '1').length
+      })
+      const all = Math.max(...processors)
+      expect(processors.filter((count) => count !== all)).toEqual([all - 1])
+      plan.dispose()
+    },
+  )
 
   it('normalises bytes as the interface says', async () => {
     const engine = await openOnednnEngine()

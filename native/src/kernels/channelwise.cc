@@ -249,13 +249,14 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   const long channels = op.channels;
   const long line_limit = w.kernel[0] * w.kernel[1];
   // A work item is a block of rows in consecutive frames: the rows that the next frame sees again must still
-  // be in the second cache. Few items: frames are shared out, too.
+  // be in the second cache. Few items: frames are shared out, too, and rows more finely.
   const long line_bytes = op.in.width * channels * 4 * w.kernel[0];
   const long stride = op.transposed ? 1 : w.stride[1];
   const long fitting = (cached_bytes / line_bytes - w.kernel[1]) / stride + 1;
-  const long rows = fitting < 1 ? 1 : smaller(fitting, op.out.height);
+  const long wanted = 8 * team_size(), all_frames = op.out.batch * op.out.frames;
+  const long least = smaller((wanted + all_frames - 1) / all_frames, op.out.height);  // blocks of rows, where frames are few
+  const long rows = fitting < 1 ? 1 : smaller(fitting, (op.out.height + least - 1) / least);
   const long row_blocks = (op.out.height + rows - 1) / rows;
-  const long wanted = 8 * team_size();
   const long frame_blocks = smaller(op.out.frames, (wanted + op.out.batch * row_blocks - 1) / (op.out.batch * row_blocks));
   const float* x = memory.at(op.x);
   const float* weights = memory.at(op.weights);

@@ -68,6 +68,33 @@ __attribute__((noinline)) void compute_tile(const Tile& tile) {
       b += Vectors * lanes;
     }
   }
+  // Where the depth is short, this costs as much as the product: whole tiles branch once per row.
+  if (tile.row_count >= R && tile.columns >= Vectors * lanes) {
+    Vector bias[Vectors] = {};
+    if (tile.last && tile.bias) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; v++) bias[v] = load(tile.bias + v * lanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+      float* out = tile.out[r];
+      const float* residual = tile.last && tile.residual ? tile.residual[r] : nullptr;
+      Vector y[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; v++) y[v] = sums[r][v] + bias[v];
+      if (!tile.first) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) y[v] += load(out + v * lanes);
+      }
+      if (residual) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; v++) y[v] += load(residual + v * lanes);
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; v++) store(out + v * lanes, activate<A>(y[v]));  // A is none before the last depth
+    }
+    return;
+  }
   const auto finish = [&](int r, int v, auto span) {
     float* out = tile.out[r] + v * lanes;
     Vector y = sums[r][v];

@@ -55,7 +55,7 @@ export class CompiledPlan implements Plan {
       for (const [name, value] of written.outputs) {
         const data = new Float32Array(value.count)
         arena.read(built.offsetOf(value), data)
-        const { shape } = this.subNetwork.nodes.find(({ node }) => node.name === name)!
+        const { shape } = this.subNetwork.nodes.findLast(({ node }) => node.name === name)!
         observed.set(name, { batch, shape, data })
       }
       const outputs = observed.get(network.classifier)!.data
