@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 work=${WORK:-build/emulation}
 libraries=/usr/lib
 missing=
-for package in bochs:/usr/bin/bochs bochs-term:$libraries/x86_64-linux-gnu/bochs/plugins/libbx_term.so \
+for package in bochs:/usr/bin/bochs bochs-term:$libraries/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so \
   bochsbios:/usr/share/bochs/BIOS-bochs-latest vgabios:/usr/share/vgabios/vgabios.bin busybox-static:/bin/busybox \
   isolinux:$libraries/ISOLINUX/isolinux.bin syslinux-common:$libraries/syslinux/modules/bios/ldlinux.c32 \
   xorriso:/usr/bin/xorriso cpio:/usr/bin/cpio; do
