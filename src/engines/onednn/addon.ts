@@ -74,6 +74,12 @@ export interface WinogradSizes {
 
 const BUILT = 'native/build/Release/mn_video.node'
 
+/** What an add-on of these sources offers; one built from older ones lacks the newest. */
+const OFFERED = [
+  ...['instructionSet', 'onednnVersion', 'Memory', 'Program', 'packedSize'],
+  ...['winogradPackedSize', 'winogradScratch', 'measurePeak'],
+] as const satisfies readonly (keyof Addon)[]
+
 /** The built file beside this package's package.json, wherever this module was compiled to. */
 function findBuilt(): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url))
@@ -90,7 +96,10 @@ export function loadAddon(): Addon | { readonly reason: string } {
   const path = findBuilt()
   if (!path) return { reason: 'not built; run: npm run build:native' }
   try {
-    return createRequire(import.meta.url)(path) as Addon
+    const addon = createRequire(import.meta.url)(path) as Addon
+    return OFFERED.every((name) => name in addon)
+      ? addon
+      : { reason: 'built from other sources; run: npm run build:native' }
   } catch (error) {
     return { reason: messageOf(error).split('\n')[0]! }
   }
