@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the AVX-512 kernels, and oneDNN's, on a processor that has them in emulation (Bochs), and compares what they
-# answer with the portable kernels here. About half an hour on one core; `npm run test:avx512`.
+# answer with the portable kernels here. It takes long; `npm run test:avx512`.
 set -e
 cd "$(dirname "$0")/../.."
 work=${WORK:-build/emulation}
