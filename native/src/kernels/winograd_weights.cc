@@ -3,6 +3,7 @@
 // A work item is a block of input channels × a block of output channels, so that its sums stay in a thread's caches.
 #include <string.h>
 
+#include "partials.h"
 #include "winograd.h"
 
 namespace mn::MN_ISA {
@@ -182,15 +183,7 @@ void gradient(const WinogradWeightGradient& op, const Memory& memory) {
                  block % split.out_blocks, partial + part * size);
     }
   });
-  if (split.tile_splits == 1) return;
-  constexpr long run = 4096;
-  for_each((size + run - 1) / run, [&](long i) {
-    for_vectors(i * run, smaller(size, (i + 1) * run), [&](long at, auto span) {
-      Vector total = span.load(partial + at);
-      for (long part = 1; part < split.tile_splits; part++) total += span.load(partial + part * size + at);
-      span.store(dw + at, total);
-    });
-  });
+  if (split.tile_splits > 1) add_partials(partial, split.tile_splits, size, dw);
 }
 
 template <class Axes>
