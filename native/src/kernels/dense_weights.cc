@@ -200,7 +200,8 @@ struct Worker {
     const long column = out_block * split.columns, columns = smaller(split.columns, op.out_channels - column);
     float* dw = partial + part * size + (first_tap * op.depth + first_input) * op.out_channels + column;
     const long tap_size = op.depth * op.out_channels;
-    for (long tap = 0; tap < taps; tap++)
+    const bool adds = op.accumulate && split.parts == 1;
+    for (long tap = 0; tap < taps && !adds; tap++)
       for (long row = 0; row < inputs; row++)
         memset(dw + tap * tap_size + row * op.out_channels, 0, static_cast<size_t>(columns) * sizeof(float));
     const long positions = op.out.positions(), last = positions * (part + 1) / split.parts;
@@ -240,7 +241,7 @@ void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) 
     free(a);
   });
   if (split.parts == 1) return;
-  add_partials(partial, split.parts, size, dw);
+  add_partials(partial, split.parts, size, dw, op.accumulate);
   free(partial);
 }
 
