@@ -9,7 +9,7 @@ import { formatMacs } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './arguments.ts'
-import { EXIT, shellQuoted } from './report.ts'
+import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
 import { formatTable, percent, thousands } from './table.ts'
@@ -78,7 +78,7 @@ export async function runTest(folder: string, options: Options): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) throw error
     status.clear()
-    console.log(`Stopped. What is done is kept; go on with:\n  mn-video test ${shellQuoted(folder)}`)
+    console.log(`Stopped. What is done is kept; go on with:\n  ${sameCommand()}`)
     process.exitCode = EXIT.interrupted
   } finally {
     status.clear()
@@ -152,7 +152,7 @@ function describe(folder: string, { results, table }: Tested): string {
     ...(table.views === undefined || table.views === views
       ? []
       : [
-          `The query table stays the one of ${table.views} views. Test several configurations to make one of ${views}.`,
+          `The query table stays the one of ${table.views} views. To use this configuration, test it with --views ${table.views}; to make a table of ${views}, test several.`,
         ]),
     `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
     'Next:',
