@@ -182,10 +182,12 @@ function isBetter(a: TableEntry, b: TableEntry): boolean {
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.macs < b.macs)
 }
 
+/** What to do about a table that cannot be believed. A test measures nothing again that is in the sweep. */
+const INSTEAD = 'Take the original, or test the run again: mn-video test RUN'
+
 /** Reads a table from JSON text; `name` is the file for messages. */
 export function parseQueryTable(text: string, name: string): QueryTable {
-  const fail = (what: string) =>
-    new MnVideoError('run', `${name}: ${what}. The file is damaged; create the run again.`)
+  const fail = (what: string) => new MnVideoError('run', `${name}: ${what}. The file is damaged. ${INSTEAD}`)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -198,7 +200,7 @@ export function parseQueryTable(text: string, name: string): QueryTable {
     if (digest === digestOf(table)) return table
     throw new MnVideoError(
       'run',
-      `${name}: its numbers are not those that were measured: the file has been edited. Take the original, or test the run again: mn-video test RUN`,
+      `${name}: its numbers are not those that were measured: the file has been edited. ${INSTEAD}`,
     )
   }
   const { path, message } = parsed.error.issues[0]!
