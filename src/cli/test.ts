@@ -5,7 +5,7 @@ import { applyOverrides, loadConfig } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
-import { formatMacs } from '../evaluation/query-table.ts'
+import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './arguments.ts'
@@ -157,7 +157,7 @@ function describe(folder: string, { results, table }: Tested): string {
     `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
     'Next:',
     `  mn-video curve ${run}`,
-    `  mn-video eval … --model ${run} --gflops ${Number((frontier[frontier.length >> 1]!.macs / 1e9).toPrecision(2))}`,
+    `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}`,
   ].join('\n')
 }
 
