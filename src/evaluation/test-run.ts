@@ -137,7 +137,10 @@ const pinnedOf = (before: readonly TableEntry[], asked: readonly Configuration[]
   )
 
 /** Every combination that was asked for, from the dearest to the cheapest. */
-function askedConfigurations({ config, network }: WeightedRun, options: TestOptions): Configuration[] {
+function askedConfigurations(
+  { folder, config, network }: WeightedRun,
+  options: TestOptions,
+): Configuration[] {
   const widths = options.widths ?? config.width_mult_list
   const [narrowest, widest] = config.width_mult_range
   const outside = widths.find((width) => width < narrowest || width > widest)
@@ -147,9 +150,17 @@ function askedConfigurations({ config, network }: WeightedRun, options: TestOpti
       `width ${outside} is outside the range that the run was trained in. Give widths from ${narrowest} to ${widest}.`,
     )
   }
+  const frames = options.frames ?? config.frames_list
+  const tooMany = frames.find((count) => count > network.frames)
+  if (tooMany !== undefined) {
+    throw new MnVideoError(
+      'usage',
+      `frames ${tooMany} is more than a clip of ${folder} has. Give 1 to ${network.frames} frames.`,
+    )
+  }
   return configurationsOf({
     widths,
-    frames: options.frames ?? config.frames_list,
+    frames,
     sizes: options.sizes ?? config.resolution_list,
   })
     .map((configuration) => ({ configuration, macs: resolve(network, configuration).macs }))
