@@ -1,7 +1,7 @@
 /** `mn-video test`: accuracy, cost and latency of every configuration, and the query table made of them. */
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { applyOverrides, loadConfig } from '../config/index.ts'
+import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
@@ -88,11 +88,14 @@ export async function runTest(folder: string, options: Options): Promise<void> {
 
 /** A folder is a run; a configuration stands for the run that `train` makes of it. */
 async function folderOf(run: string, set: readonly string[]): Promise<string> {
-  const isFolder = await stat(run).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (isFolder) return run
+  const found = await stat(run).catch(() => undefined)
+  if (found?.isDirectory()) return run
+  if (!found && !run.startsWith('app:') && !(await presetNames()).includes(run)) {
+    throw new MnVideoError(
+      'run',
+      `${run}: there is no such run. Give the folder of one, or the configuration that it was trained with.`,
+    )
+  }
   const folder = folderFor(run, applyOverrides(await loadConfig(run), set))
   const isTrained = await stat(folder).then(
     (found) => found.isDirectory(),

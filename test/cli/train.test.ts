@@ -315,6 +315,15 @@ describe('mn-video test', () => {
     expect(await readdir(join(run, 'predictions'))).toHaveLength(4)
   })
 
+  it('names a run that is not there', { timeout }, async () => {
+    const { code, stderr } = await mnVideo(['test', 'runs/none'])
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        'mn-video: runs/none: there is no such run. Give the folder of one, or the configuration that it was trained with.\n',
+    })
+  })
+
   it('refuses widths that the run was not trained in, and more frames than it has', {
     timeout,
   }, async () => {
