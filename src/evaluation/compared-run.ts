@@ -89,8 +89,8 @@ async function resultsOf(
   network: Network,
 ): Promise<{ results: readonly ComparedResult[]; source: string }> {
   const table = await findTable(folder, network)
-  const { weights, views } = table ?? {}
-  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }) })
+  const { weights, views, precision = 'float32' } = table ?? {}
+  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }), precision })
   if (sweep.length > 0) return { results: sweep, source: `measured: sweep of ${folder}` }
   const entries = table?.entries ?? []
   const results = entries.flatMap((entry) => {
