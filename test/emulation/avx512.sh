@@ -2,8 +2,8 @@
 # Runs the AVX-512 kernels, and oneDNN's, on a processor that has them in emulation (Bochs), and compares what they
 # answer with the portable kernels here. It takes long; `npm run test:avx512`.
 #   CASES       those whose name matches, such as '^own: wide' or '^bf16' (outputs.ts); all by default
-#   BOCHS       another Bochs than Debian's, built --with-nogui and without its debugger; BOCHS_CPU its processor:
-#               sapphire_rapids (Bochs 3) has avx512_bf16, Debian's corei7_skylake_x has not
+#   BOCHS       another Bochs than Debian's, built --with-nogui and without its debugger, such as one with avx512_bf16
+#   BOCHS_CPU   its processor; corei7_skylake_x by default
 set -e
 cd "$(dirname "$0")/../.."
 work=${WORK:-build/emulation}

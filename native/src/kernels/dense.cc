@@ -7,8 +7,7 @@
 namespace mn::MN_ISA {
 namespace {
 
-// A tile of rows against a panel.
-struct Product {
+struct Tile : Finish {
   const float* const* rows;  // [taps, block_rows] pointers
   const Segment* segments;
   long segment_count;
@@ -17,15 +16,15 @@ struct Product {
 };
 
 template <int Vectors, int A>
-__attribute__((noinline)) void compute_tile(const Product& product, const Finish& tile) {
+__attribute__((noinline)) void compute_tile(const Tile& tile) {
   constexpr int R = tile_rows<Vectors>;
   Vector sums[R][Vectors] = {};
-  for (long s = 0; s < product.segment_count; s++) {
-    const Segment& segment = product.segments[s];
+  for (long s = 0; s < tile.segment_count; s++) {
+    const Segment& segment = tile.segments[s];
     const float* a[R];
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++) a[r] = product.rows[segment.tap * block_rows + r] + segment.from;
-    const float* b = product.panel + (segment.tap * product.depth + segment.from) * Vectors * lanes;
+    for (int r = 0; r < R; r++) a[r] = tile.rows[segment.tap * block_rows + r] + segment.from;
+    const float* b = tile.panel + (segment.tap * tile.depth + segment.from) * Vectors * lanes;
 #pragma GCC unroll 2
     for (long k = 0; k < segment.length; k++) {
       Vector weights[Vectors];
@@ -65,9 +64,10 @@ struct Worker : Block {
         depth += segments[to++].length;
       for_panels(first_panel, last_panel, rows, from == 0, to >= count, [&](auto vectors, long column, const Finish& finish) {
         constexpr int Vectors = decltype(vectors)::value;
-        for_tiles<Vectors>(finish, rows, op.activation, [&](auto a, long row, const Finish& tile) {
-          compute_tile<Vectors, decltype(a)::value>(
-              {table + row, segments + from, to - from, packed + inner * column, op.depth}, tile);
+        const Tile panel{finish, table, segments + from, to - from, packed + inner * column, op.depth};
+        for_tiles<Vectors>(panel, rows, op.activation, [&](auto a, long row, Tile& tile) {
+          tile.rows = table + row;
+          compute_tile<Vectors, decltype(a)::value>(tile);
         });
       });
       from = to;

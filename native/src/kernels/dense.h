@@ -90,12 +90,12 @@ __attribute__((always_inline)) inline void finish_tile(const Vector (&sums)[R][V
   }
 }
 
-// Goes through a panel's rows tile by tile: compute(activation, first row, finish).
-template <int Vectors, class Compute>
-inline void for_tiles(const Finish& panel, long rows, int activation, Compute compute) {
+// Goes through a panel's rows tile by tile: compute(activation, first row, tile), with a Tile that is a Finish and more.
+template <int Vectors, class Tile, class Compute>
+inline void for_tiles(const Tile& panel, long rows, int activation, Compute compute) {
   constexpr int R = tile_rows<Vectors>;
   const auto run = [&](auto a) {
-    Finish tile = panel;
+    Tile tile = panel;
     for (long r = 0; r < rows; r += R) {
       tile.out = panel.out + r;
       tile.residual = panel.residual ? panel.residual + r : nullptr;

@@ -45,19 +45,26 @@ inline Vector add_products(Vector sum, Pairs a, Pairs b) {
 #endif
 }
 
+struct Tile : Finish {
+  const std::uint16_t* rows;  // rounded, row_stride apart
+  const float* panel;
+  long pairs;
+};
+
 template <int Vectors, int A>
-__attribute__((noinline)) void compute_tile(const std::uint16_t* rows, const float* panel, long pairs, const Finish& tile) {
+__attribute__((noinline)) void compute_tile(const Tile& tile) {
   constexpr int R = tile_rows<Vectors>;
+  const float* panel = tile.panel;
   Vector sums[R][Vectors] = {};
 #pragma GCC unroll 2
-  for (long k = 0; k < pairs; k++) {
+  for (long k = 0; k < tile.pairs; k++) {
     Pairs weights[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; v++) weights[v] = *reinterpret_cast<const UnalignedPairs*>(panel + v * lanes);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       std::int32_t pair;
-      memcpy(&pair, rows + r * row_stride + 2 * k, sizeof pair);
+      memcpy(&pair, tile.rows + r * row_stride + 2 * k, sizeof pair);
       const Pairs x = pair - Pairs{};
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; v++) sums[r][v] = add_products(sums[r][v], x, weights[v]);
@@ -88,9 +95,10 @@ struct Worker : Block {
       const long first_pair = segments[from].tap * tap_pairs + segments[from].from / 2;
       for_panels(first_panel, last_panel, rows, from == 0, to >= count, [&](auto vectors, long column, const Finish& finish) {
         constexpr int Vectors = decltype(vectors)::value;
-        const float* panel = packed + op.window.taps() * tap_pairs * column + first_pair * Vectors * lanes;
-        for_tiles<Vectors>(finish, rows, op.activation, [&](auto a, long row, const Finish& tile) {
-          compute_tile<Vectors, decltype(a)::value>(rounded() + row * row_stride, panel, depth / 2, tile);
+        const float* weights = packed + op.window.taps() * tap_pairs * column + first_pair * Vectors * lanes;
+        for_tiles<Vectors>(Tile{finish, rounded(), weights, depth / 2}, rows, op.activation, [&](auto a, long row, Tile& tile) {
+          tile.rows = rounded() + row * row_stride;
+          compute_tile<Vectors, decltype(a)::value>(tile);
         });
       });
     }
