@@ -91,7 +91,7 @@ class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
     const float* from = range(info, info[0].ToNumber().Int64Value(), static_cast<std::int64_t>(values.ElementLength()));
     std::memcpy(values.Data(), from, values.ElementLength() * sizeof(float));
   }
-  // pack(start, weights [taps, in, out], taps, in, out)
+  // pack(start, weights [taps, in, out], taps, in, out, bf16)
   void Pack(const Napi::CallbackInfo& info) {
     const auto values = info[1].As<Napi::Float32Array>();
     const long taps = info[2].ToNumber().Int64Value(), in = info[3].ToNumber().Int64Value(),
@@ -99,8 +99,11 @@ class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
     if (taps < 1 || in < 1 || out < 1 || taps * in * out != static_cast<long>(values.ElementLength()))
       throw Napi::RangeError::New(info.Env(), "memory: weights of another shape");
     const Kernels& kernels = best_kernels();
-    kernels.pack(values.Data(), range(info, info[0].ToNumber().Int64Value(), kernels.packed_size(taps, in, out)), taps, in,
-                 out, false);
+    const std::int64_t start = info[0].ToNumber().Int64Value();
+    if (info[5].ToBoolean())
+      kernels.pack_bf16(values.Data(), range(info, start, kernels.packed_size_bf16(taps, in, out)), taps, in, out);
+    else
+      kernels.pack(values.Data(), range(info, start, kernels.packed_size(taps, in, out)), taps, in, out, false);
   }
   // packWinograd(start, weights [taps, in, out], temporal, in, out)
   void PackWinograd(const Napi::CallbackInfo& info) {
@@ -257,10 +260,12 @@ class Program : public Napi::ObjectWrap<Program> {
   std::shared_ptr<Plan> plan_;
 };
 
+// packedSize(taps, in, out, bf16)
 Napi::Value PackedSize(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(best_kernels().packed_size(
-                                           info[0].ToNumber().Int64Value(), info[1].ToNumber().Int64Value(),
-                                           info[2].ToNumber().Int64Value())));
+  const auto size = info[3].ToBoolean() ? best_kernels().packed_size_bf16 : best_kernels().packed_size;
+  return Napi::Number::New(info.Env(), static_cast<double>(size(info[0].ToNumber().Int64Value(),
+                                                                info[1].ToNumber().Int64Value(),
+                                                                info[2].ToNumber().Int64Value())));
 }
 
 // winogradPackedSize(temporal, in, out)
@@ -286,6 +291,7 @@ Napi::Value MeasurePeak(const Napi::CallbackInfo& info) {
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Instance);
   exports.Set("instructionSet", best_kernels().name);
+  exports.Set("hasBf16", best_kernels().has_bf16);
   exports.Set("onednnVersion", onednn::version());
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));

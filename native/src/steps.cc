@@ -47,6 +47,14 @@ Step dense_step(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.dense](const Memory& m) { run(op, m); };
 }
 
+// The same over weights packed by `pack_bf16`.
+Step dense_bf16(const Fields& f, const Kernels& k, const float*) {
+  Dense op = dense_of(f);
+  if (op.transposed) f.fail("has no gradient");
+  op.packed = f.value("packed", k.packed_size_bf16(op.window.taps(), op.depth, op.out_channels));
+  return [op, run = k.dense_bf16](const Memory& m) { run(op, m); };
+}
+
 // By oneDNN where it has a fast kernel, else by ours.
 Step onednn_step(const Fields& f, const Kernels& k, const float* constants) {
   Dense op = dense_of(f);
@@ -411,6 +419,7 @@ using Maker = Step (*)(const Fields&, const Kernels&, const float*);
 
 const std::map<std::string, Maker> makers = {
     {"dense", dense_step},
+    {"denseBf16", dense_bf16},
     {"denseOnednn", onednn_step},
     {"packDense", pack_dense},
     {"denseWeightGradient", dense_weight_gradient},

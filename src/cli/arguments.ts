@@ -1,6 +1,7 @@
 /** Readers of option values; each refuses what it cannot read with the option's name and what was expected. */
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { TFJS_BACKENDS } from '../engines/index.ts'
+import { PRECISIONS } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Budget } from '../evaluation/options.ts'
 
@@ -29,6 +30,15 @@ export const BACKEND_OPTION = [
   '--backend <name>',
   `of the tfjs engine: one of ${TFJS_BACKENDS.join(', ')} (default: the first that loads)`,
 ] as const
+
+/** The option of commands that run a network and train none. */
+export const precisionOption = () =>
+  new Option(
+    '--precision <name>',
+    'what dense layers multiply: bf16 is for processors with avx512_bf16, and checks answers elsewhere',
+  )
+    .choices(PRECISIONS)
+    .default('float32')
 
 /** Values separated by commas, each read alike. */
 export const listOf =

@@ -1,9 +1,10 @@
 /** `mn-video calibrate-latency`: times a run's configurations on this machine. */
 import type { Command } from 'commander'
 import { ENGINES, type EngineName } from '../engines/index.ts'
+import { describeEngine, type Precision } from '../engines/precision.ts'
 import { loadModel } from '../evaluation/model.ts'
 import { formatMacs } from '../evaluation/query-table.ts'
-import { count } from './arguments.ts'
+import { count, precisionOption } from './arguments.ts'
 import { formatTable } from './table.ts'
 
 export function addCalibrateLatency(program: Command): void {
@@ -13,6 +14,7 @@ export function addCalibrateLatency(program: Command): void {
     .argument('<run>', 'the folder of a run')
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .addOption(precisionOption())
     .addHelpText(
       'after',
       '\nExample:\n  mn-video calibrate-latency runs/x3d\n\nOne clip or image at a time, decoding not counted; let nothing else run meanwhile. The medians are kept in the\nrun (latency.json), for this processor, engine and number of threads; `eval --latency MS` uses them.',
@@ -20,11 +22,20 @@ export function addCalibrateLatency(program: Command): void {
     .action(
       async (
         run: string,
-        { engine, threads }: { readonly engine?: EngineName; readonly threads?: number },
+        {
+          engine,
+          threads,
+          precision,
+        }: {
+          readonly engine?: EngineName
+          readonly threads?: number
+          readonly precision: Precision
+        },
       ) => {
         const model = await loadModel(run, {
           ...(engine && { engine }),
           ...(threads !== undefined && { threads }),
+          precision,
         })
         try {
           const rows: (string | number)[][] = []
@@ -32,7 +43,7 @@ export function addCalibrateLatency(program: Command): void {
             const range = `${fastest.toPrecision(3)}–${slowest.toPrecision(3)}`
             rows.push([width, frames, size, formatMacs(macs), median.toPrecision(3), range])
           })
-          console.log(`${model.network.name} on ${model.engine.description}, one at a time\n`)
+          console.log(`${model.network.name} on ${describeEngine(model.engine, precision)}, one at a time\n`)
           console.log(
             formatTable([['width', 'frames', 'size', 'cost', 'median ms', 'fastest–slowest'], ...rows]),
           )

@@ -74,9 +74,19 @@ async function native(): Promise<Finding[]> {
   const engine = await openOnednnEngine()
   return [
     { what, state: 'ok', detail: engine.description },
+    { what: 'onednn bf16', ...bf16Of(engine) },
     { what: 'onednn memory', state: 'ok', detail: await memoryOf(engine) },
   ]
 }
+
+const bf16Of = ({ bf16 }: OnednnEngine): Pick<Finding, 'state' | 'detail'> =>
+  bf16 === 'native'
+    ? { state: 'ok', detail: 'avx512_bf16' }
+    : {
+        state: 'absent',
+        detail:
+          'no avx512_bf16 on this processor: --precision bf16 is slower than float32, to check answers with',
+      }
 
 /** What the engine holds outside the JS heap once it has run a common network, which shows that it runs, too. */
 async function memoryOf(engine: OnednnEngine): Promise<string> {

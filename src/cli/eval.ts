@@ -1,6 +1,7 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import { type Command, Option } from 'commander'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
+import { describeEngine, type Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
@@ -9,7 +10,14 @@ import { betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation
 import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
-import { BACKEND_OPTION, type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import {
+  BACKEND_OPTION,
+  type BudgetOptions,
+  budgetOf,
+  count,
+  positiveNumber,
+  precisionOption,
+} from './arguments.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable } from './table.ts'
 
@@ -24,6 +32,7 @@ interface Options extends BudgetOptions {
   readonly engine?: EngineName
   readonly backend?: TfjsBackend
   readonly threads?: number
+  readonly precision: Precision
   readonly json?: true
 }
 
@@ -59,6 +68,7 @@ export function addEval(program: Command): void {
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -74,12 +84,13 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
-  const { engine, backend, labels, threads } = options
+  const { engine, backend, labels, threads, precision } = options
   const model = await loadModel(options.model ?? (await newestRun()), {
     ...(engine && { engine }),
     ...(backend && { backend }),
     ...(threads !== undefined && { threads }),
     ...(labels !== undefined && { labels }),
+    precision,
   })
   try {
     const files = filesFor(model, options)
@@ -154,7 +165,7 @@ function heading(model: Model, entry: TableEntry, budget: Budget, views: string)
   const unit = model.network.media === 'video' ? 'clip' : 'image'
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
-    `engine  ${model.engine.description}`,
+    `engine  ${describeEngine(model.engine, model.precision)}`,
     ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
     `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(model, entry, views)}`,
     ...betterNote(model, budget, views),
@@ -207,7 +218,7 @@ function asJson(model: Model, result: Classification, topk: number): object {
     model: model.folder,
     network: model.network.name,
     trained: model.table.trained,
-    engine: model.engine.description,
+    engine: describeEngine(model.engine, model.precision),
     configuration: {
       width,
       frames,

@@ -3,12 +3,13 @@ import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
+import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
 import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
-import { BACKEND_OPTION, collect, count, listOf, positiveNumber } from './arguments.ts'
+import { BACKEND_OPTION, collect, count, listOf, positiveNumber, precisionOption } from './arguments.ts'
 import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
@@ -23,6 +24,7 @@ interface Options {
   readonly engine?: EngineName
   readonly backend?: TfjsBackend
   readonly threads?: number
+  readonly precision?: Precision
   readonly json?: true
 }
 
@@ -47,6 +49,7 @@ export function addTest(program: Command): void {
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option(...BACKEND_OPTION)
     .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(
       'after',

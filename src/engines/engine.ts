@@ -7,8 +7,10 @@ import type { Network } from '../network/graph.ts'
 import type { Shape, SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import type { Target } from './loss.ts'
+import type { Precision } from './precision.ts'
 
 export type { Target } from './loss.ts'
+export type { Precision } from './precision.ts'
 
 /**
  * A batch of clips (or images: one frame), RGB, row-major [batch, frames, height, width, 3]. Bytes are
@@ -39,6 +41,8 @@ export interface CompileOptions {
    * variance of the batch itself, as in training.
    */
   readonly statistics: BatchNormStatistics | 'batch'
+  /** What dense convolutions and linear layers multiply; `float32` by default. */
+  readonly precision?: Precision
 }
 
 export interface RunOptions {
@@ -137,7 +141,16 @@ export interface Engine {
   readonly description: string
   /** Why what would have been preferred is not used, one line each. */
   readonly skipped?: readonly string[]
-  /** Compiles a sub-network with the weights as they are now. */
+  /**
+   * Who multiplies bfloat16: the processor's own instruction, or float32 arithmetic on rounded values, which gives the
+   * same and is slower. Absent where the engine has float32 alone.
+   */
+  readonly bf16?: 'native' | 'emulated'
+  /**
+   * Compiles a sub-network with the weights as they are now.
+   *
+   * @throws MnVideoError `usage` for a precision that the engine does not have
+   */
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<Plan>
   /** Starts training weights of a network. */
   openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<Trainer>

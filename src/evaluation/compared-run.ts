@@ -95,12 +95,12 @@ async function resultsOf(
   } catch (error) {
     // Without the table, which says what counts, a sweep of one kind still speaks for itself.
     const sweep = await readSweep(folder)
-    const kinds = new Set(sweep.map(({ weights, views }) => `${weights} ${views}`))
+    const kinds = new Set(sweep.map(({ weights, views, precision }) => `${weights} ${views} ${precision}`))
     if (kinds.size !== 1) throw error
     return { results: sweep, source: measured }
   }
-  const { weights, views } = table ?? {}
-  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }) })
+  const { weights, views, precision = 'float32' } = table ?? {}
+  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }), precision })
   if (sweep.length > 0) return { results: sweep, source: measured }
   const entries = table?.entries ?? []
   const results = entries.flatMap((entry) => {

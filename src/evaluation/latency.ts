@@ -4,7 +4,8 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeAtomically } from '../checkpoints/atomic.ts'
-import type { Engine, FrameBatch, Plan } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Plan, Precision } from '../engines/engine.ts'
+import { describeEngine } from '../engines/precision.ts'
 import { createRandom } from '../network/random.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
 
@@ -46,9 +47,9 @@ async function readAll(folder: string): Promise<z.infer<typeof fileSchema>['mach
   }
 }
 
-/** What latencies belong to: another machine or engine has its own. */
-export const machineOf = ({ description }: Engine): string =>
-  `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${description}`
+/** What latencies belong to: another machine, engine or precision has its own. */
+export const machineOf = (engine: Engine, precision: Precision): string =>
+  `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${describeEngine(engine, precision)}`
 
 /** Runs a plan on noise: once to warm up, then `runs` times. */
 export async function measureLatency(plan: Plan, runs = 9): Promise<Latency> {

@@ -1,8 +1,9 @@
 /** A model ready to classify: a run's weights and query table on an engine, with compiled plans kept. */
 
 import type { Config } from '../config/index.ts'
-import type { Engine, FrameBatch, Inputs, Plan, RunResult } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Inputs, Plan, Precision, RunResult } from '../engines/engine.ts'
 import { type EngineName, openEngine, type TfjsBackend } from '../engines/index.ts'
+import { checkPrecision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
@@ -23,6 +24,8 @@ export interface LoadOptions {
   readonly backend?: TfjsBackend
   /** Threads that the engine uses, where it lets one choose; default: all processors. */
   readonly threads?: number
+  /** What dense layers multiply: `float32` (default), or `bf16`, which the onednn engine has. */
+  readonly precision?: Precision
   /** A file with one class name a line; default: the configuration's `labels`. */
   readonly labels?: string
 }
@@ -47,6 +50,7 @@ export interface Model {
   readonly network: Network
   readonly table: QueryTable
   readonly engine: Engine
+  readonly precision: Precision
   /** One name per class; `class 0`, `class 1`, … where none are known. */
   readonly labels: readonly string[]
   /**
@@ -85,13 +89,14 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   const run = await readRun(folder)
   const { config, network, table } = run
   const labels = await labelsOf(options.labels ?? config.labels, network.classes)
-  const { threads, backend } = options
+  const { threads, backend, precision = 'float32' } = options
   const engine = await openEngine(options.engine, {
     ...(threads !== undefined && { threads }),
     ...(backend !== undefined && { backend }),
   })
-  const plans = keepPlans(run, engine)
-  const machine = machineOf(engine)
+  checkPrecision(engine, precision)
+  const plans = keepPlans(run, engine, precision)
+  const machine = machineOf(engine, precision)
   const latencies = await readLatencies(folder, machine)
   const latencyOf = (entry: TableEntry) => latencies.get(configurationKey(entry))
   const choose = (budget: Budget) => chooseEntry(run, budget, latencyOf)
@@ -101,6 +106,7 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     network,
     table,
     engine,
+    precision,
     labels,
     choose,
     latencyOf,
@@ -170,7 +176,7 @@ export function chooseEntry(
 }
 
 /** The most recently used plans, at most `PLANS_KEPT`. */
-function keepPlans(run: Run, engine: Engine) {
+function keepPlans(run: Run, engine: Engine, precision: Precision) {
   const plans = new Map<string, Promise<Plan>>()
   let disposed = false
   const { mean, std } = run.config
@@ -178,6 +184,7 @@ function keepPlans(run: Run, engine: Engine) {
     engine.compile(resolve(run.network, entry), run.weights, {
       normalisation: { mean, std },
       statistics: await readStatistics(run, entry),
+      precision,
     })
   return {
     async of(entry: TableEntry): Promise<Plan> {

@@ -43,6 +43,8 @@ const tableSchema = z.strictObject({
     .string()
     .regex(/^[1-9]\d{0,2}x[13]$/)
     .optional(),
+  /** Set where the accuracies and latencies are those in bfloat16. */
+  precision: z.literal('bf16').optional(),
   /** `digestOf` the rest, so that a table edited by hand is found out. */
   digest: z.string().optional(),
   /** From the cheapest to the dearest. */

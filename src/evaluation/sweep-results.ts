@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { Precision } from '../engines/precision.ts'
 import { configurationKey } from '../network/resolve.ts'
 import { appendJsonLines, type JsonLinesWriter, readJsonLines } from './json-lines.ts'
 import { SWEEP } from './run-folder.ts'
@@ -32,6 +33,8 @@ const schema = z.object({
   /** Milliseconds for one clip or image on the machine that swept: the median, and the fastest and slowest. */
   latencyMs: z.number().positive().optional(),
   latencyRangeMs: z.tuple([z.number().positive(), z.number().positive()]).optional(),
+  /** Set where dense layers multiplied bfloat16; absent for float32. */
+  precision: z.literal('bf16').optional(),
   /** What identifies the weights: results of others do not count. */
   weights: z.string().optional(),
 })
@@ -41,14 +44,17 @@ export type SweepResult = Readonly<z.infer<typeof schema>>
 /**
  * A run's results; of a configuration evaluated twice the later one. None where nothing was swept.
  *
- * @param of which results count, where that is known: those of other weights and views do not compare
+ * @param of which results count, where that is known: those of other weights, views and precisions do not compare
  */
 export async function readSweep(
   run: string,
-  of: { readonly weights?: string; readonly views?: string } = {},
+  of: { readonly weights?: string; readonly views?: string; readonly precision?: Precision } = {},
 ): Promise<SweepResult[]> {
   const lines = (await readJsonLines(join(run, SWEEP), schema)).filter(
-    ({ weights, views }) => weights === (of.weights ?? weights) && views === (of.views ?? views),
+    ({ weights, views, precision = 'float32' }) =>
+      weights === (of.weights ?? weights) &&
+      views === (of.views ?? views) &&
+      precision === (of.precision ?? precision),
   )
   return [...new Map(lines.map((line) => [configurationKey(line), line])).values()]
 }

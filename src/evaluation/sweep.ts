@@ -4,7 +4,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { type EvaluationRequest, evaluationClips } from '../data/evaluation-clips.ts'
 import { createFrameIndexes } from '../data/frame-indexes.ts'
 import { decodedSize } from '../data/views.ts'
-import type { Engine, FrameBatch, Plan } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Plan, Precision } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
@@ -21,6 +21,7 @@ export interface Subject {
   readonly weights: ParameterStore
   /** Batch-norm statistics by `configurationKey`. */
   readonly statistics: ReadonlyMap<string, BatchNormStatistics>
+  readonly precision?: Precision
 }
 
 export interface SweepOptions {
@@ -88,7 +89,7 @@ export function metricsOf(classes: number, scored: readonly Scored[]) {
 }
 
 function compileAll(
-  { engine, network, config, weights, statistics }: Subject,
+  { engine, network, config, weights, statistics, precision }: Subject,
   group: readonly Configuration[],
 ) {
   const { mean, std } = config
@@ -104,6 +105,7 @@ function compileAll(
       return engine.compile(resolve(network, configuration), weights, {
         normalisation: { mean, std },
         statistics: found,
+        ...(precision && { precision }),
       })
     }),
   )

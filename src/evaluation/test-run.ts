@@ -8,6 +8,7 @@ import { type Dataset, openDatasets } from '../data/dataset.ts'
 import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
+import { checkPrecision, describeEngine, type Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
@@ -44,6 +45,8 @@ export interface TestOptions extends EngineOptions {
   /** Configuration keys that say where the data lie now, as `key=value`. */
   readonly set?: readonly string[]
   readonly engine?: EngineName
+  /** What dense layers multiply: `float32` (default), or `bf16`, which the onednn engine has. */
+  readonly precision?: Precision
   readonly signal?: AbortSignal
   readonly onEvent?: (event: TestEvent) => void
 }
@@ -76,8 +79,8 @@ export interface Tested {
 /**
  * Tests configurations of a run and writes its query table: every result of its weights so far, with batch-norm
  * statistics for those on the frontier. A configuration that is asked for alone keeps its statistics in any case, so
- * that whoever wants just this one can run it. A table is of one number of views: a sweep with another one makes a
- * new table, and a single configuration that is tested with another one leaves the table as it is.
+ * that whoever wants just this one can run it. A table is of one number of views and one precision: a sweep with another
+ * one makes a new table, and a single configuration that is tested with another one leaves the table as it is.
  *
  * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
  */
@@ -86,17 +89,19 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   if (options.views !== undefined && run.network.media === 'image')
     throw new MnVideoError('usage', '--views is for videos; an image has one view.')
   const views = formatViews(parseViews(options.views ?? run.config.views))
+  const { precision = 'float32' } = options
   const asked = askedConfigurations(run, options)
-  const known = await readSweep(folder, { weights: run.weightsId, views })
+  const known = await readSweep(folder, { weights: run.weightsId, views, precision })
   const done = new Set(known.map(configurationKey))
   const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
   useLauncher()
   const engine = await openEngine(options.engine, options)
+  checkPrecision(engine, precision)
   const datasets = await openDatasets(run.config)
   options.onEvent?.({
     event: 'start',
     network: run.network.name,
-    engine: engine.description,
+    engine: describeEngine(engine, precision),
     samples: datasets.val.size,
     configurations: asked.length,
     done: asked.length - missing.length,
@@ -110,18 +115,19 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
     }
   }
   const table = await tableOf(run)
-  const isOfOtherViews = table?.views !== undefined && table.views !== views
-  if (isOfOtherViews && asked.length === 1) {
+  const isOther =
+    table?.views !== undefined && (table.views !== views || (table.precision ?? 'float32') !== precision)
+  if (isOther && asked.length === 1) {
     await pruneStatistics(folder, table)
     return { results, table }
   }
-  const before = table && !isOfOtherViews ? table.entries : []
+  const before = table && !isOther ? table.entries : []
   const pinned = pinnedOf(before, asked)
   const frontier = new Set(frontierOf(results))
   const usable = results.filter((result) => frontier.has(result) || pinned.has(configurationKey(result)))
   // Those of an earlier test may have been removed when it ended.
   await calibrateMissing(run, engine, datasets.train, usable, options)
-  return { results, table: await keepTable(run, views, before, results, usable, pinned) }
+  return { results, table: await keepTable(run, { views, precision }, before, results, usable, pinned) }
 }
 
 /** The run's table where it is of these weights. One that cannot be read is replaced, as the error of reading it says. */
@@ -216,10 +222,10 @@ async function* evaluate(
   configurations: readonly Configuration[],
   statistics: ReadonlyMap<string, BatchNormStatistics>,
   views: string,
-  { signal, onEvent }: TestOptions,
+  { signal, onEvent, precision = 'float32' }: TestOptions,
 ): AsyncGenerator<SweepResult> {
   const { config, network, weights, folder } = run
-  const subject = { engine, network, config, weights, statistics }
+  const subject = { engine, network, config, weights, statistics, precision }
   const writer = await appendSweep(folder)
   try {
     const results = sweep(subject, dataset, configurations, {
@@ -228,7 +234,8 @@ async function* evaluate(
       onProgress: (done, total) => onEvent?.({ event: 'progress', what: 'validation', done, total }),
     })
     for await (const { configuration, plan, scored, failed } of results) {
-      await keepPredictions(folder, configuration, views, dataset, scored)
+      // What is kept of each sample is what float32 answers.
+      if (precision === 'float32') await keepPredictions(folder, configuration, views, dataset, scored)
       const { median, fastest, slowest } = await measureLatency(plan)
       const { macs, params } = plan.subNetwork
       const { top1, top5, meanClassAccuracy, ece } = metricsOf(network.classes, scored)
@@ -239,6 +246,7 @@ async function* evaluate(
         ...(failed.size > 0 && { unreadable: failed.size }),
         latencyMs: rounded(median),
         latencyRangeMs: [rounded(fastest), rounded(slowest)],
+        ...(precision === 'bf16' && { precision }),
         weights: run.weightsId,
       }
       await writer.append(result)
@@ -279,7 +287,7 @@ async function keepPredictions(
  */
 async function keepTable(
   run: WeightedRun,
-  views: string,
+  { views, precision }: { readonly views: string; readonly precision: Precision },
   before: readonly TableEntry[],
   results: readonly SweepResult[],
   usable: readonly SweepResult[],
@@ -306,6 +314,7 @@ async function keepTable(
     trained: true,
     weights: run.weightsId,
     views,
+    ...(precision === 'bf16' && { precision }),
     entries,
   }
   await writeTable(run.folder, table, new Map())

@@ -118,6 +118,8 @@ describe('mn-video eval', () => {
     [['eval', '--clip', 'a.mp4', '--views', '10x2'], '10x2'],
     [['eval', '--image', 'picture.jpg'], 'classifies videos. Give --clip'],
     [['eval', '--clip', 'a.mp4', '--engine', 'abacus'], 'there is no engine "abacus"'],
+    [['eval', '--clip', 'a.mp4', '--precision', 'fp16'], 'Allowed choices are float32, bf16.'],
+    [['eval', '--clip', 'a.mp4', '--engine', 'tfjs', '--precision', 'bf16'], 'in float32 alone'],
     [['eval', '--image', 'picture.jpg', '--model', 'mobile', '--views', '2x1'], '--views is for videos'],
     [['profile', 'x3d', '--width', '5'], 'width 5 is not possible'],
     [['profile', 'x3d', '--grid', '--layers'], 'give --grid or --layers'],
@@ -231,6 +233,7 @@ describe('mn-video doctor', () => {
     expect(stdout).toMatch(/FFmpeg +ok +\d/)
     expect(stdout).toMatch(/tfjs: wasm +ok/)
     expect(stdout).toMatch(/default engine +ok/)
+    expect(stdout).toMatch(/onednn +absent|onednn bf16 +(ok|absent) +.*avx512_bf16/)
   })
 
   it('says that FFmpeg is missing, and how to get it', async () => {

@@ -5,6 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
+import { onednnUnavailable } from '../../src/engines/onednn/engine.ts'
 import { readPredictions } from '../../src/evaluation/predictions.ts'
 import { parseQueryTable, type QueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
 import { type Tested, testRun } from '../../src/evaluation/test-run.ts'
@@ -156,6 +157,24 @@ describe('what a sweep measured', () => {
     expect(again).toContain(
       'The query table stays the one of 1x1 views. To use this configuration, test it with --views 1x1; to make a table of 2x3, test several.\n',
     )
+  })
+
+  it.skipIf(onednnUnavailable())('is kept apart for each precision', { timeout }, async () => {
+    const before = await readTable()
+    const { stdout, stderr } = await mnVideo([
+      ...['test', run, '--json', '--precision', 'bf16', '--widths', `${NARROW.width}`],
+      ...['--frames', `${NARROW.frames}`, '--sizes', `${NARROW.size}`],
+    ])
+    expect(stderr).toBe('')
+    const { results } = JSON.parse(stdout) as Tested
+    expect(results.map(({ precision, samples }) => ({ precision, samples }))).toEqual([
+      { precision: 'bf16', samples: 8 },
+    ])
+    expect(await readTable()).toEqual(before)
+    const evaluated = await mnVideo([
+      ...['eval', '--model', run, ...exactly(NARROW), '--clip', clip, '--precision', 'bf16', '--json'],
+    ])
+    expect(JSON.parse(evaluated.stdout)).toMatchObject([{ engine: expect.stringContaining(', bf16') }])
   })
 
   it('makes a table of its own number of views', { timeout }, async () => {

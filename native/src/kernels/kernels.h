@@ -251,10 +251,14 @@ struct SquareSum {
 
 struct Kernels {
   const char* name;
+  bool has_bf16;  // an instruction for products of bfloat16; else they are computed in float32
   long (*packed_size)(long taps, long in, long out);  // not transposed
   void (*pack)(const float* weights, float* packed, long taps, long in, long out, bool transposed);
   void (*pack_dense)(const PackDense&, const Memory&);
   void (*dense)(const Dense&, const Memory&);
+  long (*packed_size_bf16)(long taps, long in, long out);
+  void (*pack_bf16)(const float* weights, float* packed, long taps, long in, long out);
+  void (*dense_bf16)(const Dense&, const Memory&);  // inputs and weights rounded to bfloat16, sums in float32
   void (*dense_weight_gradient)(const DenseWeightGradient&, const Memory&);
   long (*winograd_packed_size)(bool temporal, long in, long out);
   long (*winograd_scratch)(const Winograd&);

@@ -7,6 +7,9 @@ long packed_size(long, long, long);
 void pack(const float*, float*, long, long, long, bool);
 void pack_dense(const PackDense&, const Memory&);
 void dense(const Dense&, const Memory&);
+long packed_size_bf16(long, long, long);
+void pack_bf16(const float*, float*, long, long, long);
+void dense_bf16(const Dense&, const Memory&);
 void dense_weight_gradient(const DenseWeightGradient&, const Memory&);
 long winograd_packed_size(bool, long, long);
 long winograd_scratch(const Winograd&);
@@ -38,10 +41,14 @@ void descend(const Descend&, const Memory&);
 extern const Kernels kernels;
 const Kernels kernels = {
     MN_ISA_NAME,
+    false,
     packed_size,
     pack,
     pack_dense,
     dense,
+    packed_size_bf16,
+    pack_bf16,
+    dense_bf16,
     dense_weight_gradient,
     winograd_packed_size,
     winograd_scratch,

@@ -12,8 +12,15 @@ export interface NativeMemory {
   write(start: number, values: Float32Array): void
   /** Fills `values` from `start` on. */
   read(start: number, values: Float32Array): void
-  /** Writes weights [taps, in, out] in the order that dense steps read them. */
-  pack(start: number, weights: Float32Array, taps: number, inChannels: number, outChannels: number): void
+  /** Writes weights [taps, in, out] in the order that steps `dense` or (`bf16`, rounded) `denseBf16` read them. */
+  pack(
+    start: number,
+    weights: Float32Array,
+    taps: number,
+    inChannels: number,
+    outChannels: number,
+    bf16: boolean,
+  ): void
   /** Transforms weights [9 or (`temporal`) 3 taps, in, out] as steps `winograd` read them. */
   packWinograd(
     start: number,
@@ -50,11 +57,13 @@ export interface ProgramDescription {
 export interface Addon {
   /** `avx512`, `avx2` or `portable`. */
   readonly instructionSet: string
+  /** Whether the processor multiplies bfloat16 itself. */
+  readonly hasBf16: boolean
   readonly onednnVersion: string
   readonly Memory: new (floats: number) => NativeMemory
   readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
   /** Floats that weights [taps, in, out] take when packed. */
-  packedSize(taps: number, inChannels: number, outChannels: number): number
+  packedSize(taps: number, inChannels: number, outChannels: number, bf16: boolean): number
   /** Floats that the transformed weights of a step `winograd` take. */
   winogradPackedSize(temporal: boolean, inChannels: number, outChannels: number): number
   /** Floats of scratch memory that a step `winograd` or `winogradWeightGradient` needs. */
@@ -76,7 +85,7 @@ const BUILT = 'native/build/Release/mn_video.node'
 
 /** What an add-on of these sources offers; one built from older ones lacks the newest. */
 const OFFERED = [
-  ...['instructionSet', 'onednnVersion', 'Memory', 'Program', 'packedSize'],
+  ...['instructionSet', 'hasBf16', 'onednnVersion', 'Memory', 'Program', 'packedSize'],
   ...['winogradPackedSize', 'winogradScratch', 'measurePeak'],
 ] as const satisfies readonly (keyof Addon)[]
 

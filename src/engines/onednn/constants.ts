@@ -22,11 +22,18 @@ export class Constants {
     return this.#add(key, count, (memory, start) => memory.write(start, values()))
   }
 
-  /** Weights [taps, in, out] in the order that dense steps read them. */
-  packed(key: string, taps: number, inChannels: number, outChannels: number, values: () => Float32Array) {
-    const count = this.#addon.packedSize(taps, inChannels, outChannels)
+  /** Weights [taps, in, out] in the order that steps `dense` or (`bf16`) `denseBf16` read them. */
+  packed(
+    key: string,
+    taps: number,
+    inChannels: number,
+    outChannels: number,
+    bf16: boolean,
+    values: () => Float32Array,
+  ): Constant {
+    const count = this.#addon.packedSize(taps, inChannels, outChannels, bf16)
     return this.#add(key, count, (memory, start) =>
-      memory.pack(start, values(), taps, inChannels, outChannels),
+      memory.pack(start, values(), taps, inChannels, outChannels, bf16),
     )
   }
 

@@ -8,6 +8,7 @@ import type { Network } from '../../network/graph.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Engine, TrainerOptions } from '../engine.ts'
+import { checkPrecision } from '../precision.ts'
 import { type Addon, loadAddon, type NativeMemory } from './addon.ts'
 import { CompiledPlan } from './plan.ts'
 import type { BuiltProgram } from './program.ts'
@@ -18,7 +19,7 @@ export interface OnednnOptions {
   readonly threads?: number
   /**
    * Who computes dense convolutions: oneDNN (whose AVX-512 kernels are the fastest on plain layouts) or our own
-   * kernels (faster without AVX-512). Default: by instruction set.
+   * kernels (faster without AVX-512). Default: by instruction set. In bf16 ours compute them always.
    */
   readonly dense?: 'onednn' | 'own'
   /** Measures every step; see `CompiledPlan.profile`. */
@@ -85,14 +86,18 @@ export async function openOnednnEngine(options: OnednnOptions = {}): Promise<One
   }
   const workshop = createWorkshop(addon, threads, options)
   const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
-  return {
+  const engine: OnednnEngine = {
     name: 'onednn',
     threads,
     instructionSet: addon.instructionSet,
+    bf16: addon.hasBf16 ? 'native' : 'emulated',
     description: `onednn ${addon.onednnVersion}, ${addon.instructionSet} kernels, ${threads} thread${threads === 1 ? '' : 's'}`,
     measurePeak: () => addon.measurePeak(threads),
     memory: () => ({ arena: workshop.arena.bytes, weights: cache.bytes, plans: cache.size }),
     async compile(subNetwork, weights, compileOptions) {
+      checkPrecision(engine, compileOptions.precision)
+      if (compileOptions.precision === 'bf16' && options.dense === 'onednn')
+        throw new MnVideoError('usage', 'in bf16 our own kernels compute dense convolutions, not oneDNN.')
       return cache.take(
         subNetwork,
         weights,
@@ -104,6 +109,7 @@ export async function openOnednnEngine(options: OnednnOptions = {}): Promise<One
       return new OnednnTrainer(workshop, network, weights, trainerOptions)
     },
   }
+  return engine
 }
 
 function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): Workshop {
@@ -183,6 +189,7 @@ class PlanCache {
         entry.weights === weights &&
         entry.version === weights.version &&
         entry.options.statistics === options.statistics &&
+        precisionOf(entry.options) === precisionOf(options) &&
         sameNormalisation(entry.options, options),
     )
     const entry = found ?? {
@@ -208,6 +215,8 @@ class PlanCache {
     }
   }
 }
+
+const precisionOf = ({ precision = 'float32' }: CompileOptions) => precision
 
 function sameNormalisation(a: CompileOptions, b: CompileOptions): boolean {
   return JSON.stringify(a.normalisation) === JSON.stringify(b.normalisation)

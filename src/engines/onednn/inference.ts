@@ -70,6 +70,8 @@ class Writer {
   readonly #sums = new Map<string, { readonly value: Value; readonly parts: number }>()
   readonly #borders = new Map<string, { readonly height: number; readonly width: number }>()
   readonly #done = new Set<string>()
+  /** Convolutions that stay in float32: those that compute gates. They cost next to nothing and scale everything. */
+  readonly #exact = new Set<string>()
   readonly #inputs: string[] = []
   readonly #nodes: readonly ResolvedNode[]
   readonly #readers = new Map<string, ResolvedNode[]>()
@@ -95,6 +97,7 @@ class Writer {
       for (const name of new Set(inputsOf(resolved.node))) {
         this.#readers.set(name, [...(this.#readers.get(name) ?? []), resolved])
       }
+      if (isKind(resolved, 'gate')) this.#keepExact(resolved.node.gate)
     }
   }
 
@@ -105,6 +108,13 @@ class Writer {
     const outputs = new Map([...this.#options.keep].map((name) => [name, this.#read(name)]))
     for (const value of outputs.values()) this.#builder.keep(value)
     return { builder: this.#builder, outputs, inputs: this.#inputs }
+  }
+
+  /** Follows a gate back to the mean that it is computed from. */
+  #keepExact(name: string): void {
+    const { node } = this.#nodes.find((resolved) => resolved.node.name === name)!
+    if (node.kind === 'conv') this.#exact.add(name)
+    if (node.kind === 'conv' || node.kind === 'activation') this.#keepExact(node.input)
   }
 
   #writeNode(resolved: ResolvedNode) {
@@ -220,8 +230,10 @@ class Writer {
     if (onednn && pending) this.#materialise(node.input)
     const gated = onednn ? undefined : pending
     const { batch } = this.#options
+    const bf16 = this.#options.precision === 'bf16' && !this.#exact.has(node.name)
+    // Its transforms would round values that are larger than their differences.
     const winograd =
-      !onednn && winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
+      !onednn && !bf16 && winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
     const values = {
       x: gated ? gated.source : this.#read(node.input),
       y: this.#output(chain.last, resolved.shape),
@@ -236,7 +248,7 @@ class Writer {
       const fields = { ...values, ...behind, packed }
       return writeWinograd(this.#options, this.#builder, 'winograd', chain.last, winograd, fields)
     }
-    this.#builder.step(onednn ? 'denseOnednn' : 'dense', chain.last, {
+    this.#builder.step(onednn ? 'denseOnednn' : bf16 ? 'denseBf16' : 'dense', chain.last, {
       ...values,
       in: extentOf(batch, input),
       out: extentOf(batch, resolved.shape),
@@ -246,7 +258,7 @@ class Writer {
       ...window,
       ...(onednn
         ? { weights: this.#constants.plain(`${key} plain`, taps * depth * outChannels, filter) }
-        : { packed: this.#constants.packed(key, taps, depth, outChannels, filter) }),
+        : { packed: this.#constants.packed(key, taps, depth, outChannels, bf16, filter) }),
       ...behind,
       gates: gated?.gates,
       prologue: gated?.activation ?? 0,

@@ -96,7 +96,7 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
     const values = w.gather(weight!)
     const columns = transposed ? depth : shape.channels
     const inner = transposed ? shape.channels : depth
-    const value = w.builder.value(`${node.name} packed`, w.addon.packedSize(taps, inner, columns))
+    const value = w.builder.value(`${node.name} packed`, w.addon.packedSize(taps, inner, columns, false))
     w.builder.step('packDense', node.name, {
       weights: values,
       packed: value,

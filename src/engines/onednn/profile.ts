@@ -24,6 +24,7 @@ function flopsOf(op: string, fields: Fields): number {
   const product = (key: string) => (fields[key] as readonly number[]).reduce((a, b) => a * b, 1)
   switch (op) {
     case 'dense':
+    case 'denseBf16':
     case 'denseOnednn':
     case 'denseWeightGradient': {
       const positions = product(fields.transposed ? 'in' : 'out')

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
+import { checkPrecision } from '../precision.ts'
 import { type Backend, COMPOSITES } from './kernels.ts'
 import { createPlan } from './plan.ts'
 import { loadTensorflow } from './tensorflow.ts'
@@ -89,16 +90,18 @@ function createEngine(backend: TfjsBackend, library: string, skipped: readonly s
   // becomes the current one before setBackend's first await, so nothing comes between this and what follows.
   const activate = () => void tf.setBackend(backend)
   const own: Backend = { activate, ...BACKENDS[backend] }
-  return {
+  const engine: TfjsEngine = {
     name: 'tfjs',
     backend,
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
+      checkPrecision(engine, options.precision)
       return createPlan(subNetwork, weights, options, own)
     },
     async openTrainer(network, weights, options) {
       return createTrainer(network, weights, options, own)
     },
   }
+  return engine
 }
