@@ -60,7 +60,7 @@ struct Worker : Block {
     long from = 0;
     do {
       long to = from, depth = 0;
-      while (to < count && (to == from || depth + segments[to].length <= block_depth + block_depth / 2))
+      while (to < count && (to == from || depth + segments[to].length <= most_depth))
         depth += segments[to++].length;
       for_panels(first_panel, last_panel, rows, from == 0, to >= count, [&](auto vectors, long column, const Finish& finish) {
         constexpr int Vectors = decltype(vectors)::value;

@@ -9,12 +9,7 @@
 
 namespace mn::MN_ISA {
 
-// Rows of a register tile for panels of 1, 2 and 3 vectors.
-template <int Vectors>
-constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? (Vectors == 3 ? 8 : 12) : (Vectors == 3 ? 4 : Vectors == 2 ? 6 : 8);
-
 constexpr long block_rows = 96;     // a multiple of every tile's rows
-constexpr long block_depth = 256;   // weights of a panel that are used together: they stay in the first cache
 constexpr long table_limit = 6144;  // pointers of a block
 
 // A run of the inner dimension: `length` values from `from` of the row that tap `tap` sees.
@@ -134,8 +129,7 @@ struct Block {
   // The phase's taps, split so that a block's depth fits the first cache.
   long list_segments(const Phase& phase) const {
     const Window& w = op.window;
-    const long parts = (op.depth + block_depth + block_depth / 2 - 1) / (block_depth + block_depth / 2);
-    const long part = round_up((op.depth + parts - 1) / parts, 2);
+    const long part = depth_part(op.depth);
     long count = 0, tap = 0;
     for (long t = 0; t < w.kernel[0]; t++)
       for (long h = 0; h < w.kernel[1]; h++)

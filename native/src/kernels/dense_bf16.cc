@@ -16,7 +16,7 @@ typedef std::uint16_t Halves __attribute__((vector_size(MN_VECTOR_BYTES / 2)));
 typedef Halves UnalignedHalves __attribute__((aligned(2), may_alias));
 
 // Depth that is multiplied at once, and what a row of it takes: whole vectors are stored beyond its end.
-constexpr long range_depth = block_depth + block_depth / 2;
+constexpr long range_depth = most_depth;
 constexpr long row_stride = range_depth + 32;
 
 constexpr long round_to_pairs(long depth) { return round_up(depth, 2); }

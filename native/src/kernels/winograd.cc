@@ -9,8 +9,6 @@
 namespace mn::MN_ISA {
 namespace {
 
-constexpr long block_depth = 256;  // weights of a panel that are used together: they stay in the first cache
-
 // Of a panel at a point: one more than needed keeps the points' rows off each other's sets of a cache.
 inline long panel_rows(long in_channels) { return in_channels + 1; }
 
@@ -129,8 +127,7 @@ struct Worker {
     const Panels panels(op.out_channels);
     const float* packed = memory.at(op.packed);
     transform_inputs(first, count);
-    const long parts = (op.in_channels + block_depth + block_depth / 2 - 1) / (block_depth + block_depth / 2);
-    const long part = (op.in_channels + parts - 1) / parts;
+    const long part = depth_part(op.in_channels);
     for (long p = first_panel; p < last_panel; p++) {
       const long column = panels.start(p) * lanes;
       const long vectors = panels.width(p);

@@ -6,22 +6,23 @@
 
 namespace mn::MN_ISA {
 
-// The points are 0, ±a, ±b and infinity. Of the pairs that are exact in binary and whose products are, this one has
-// the smallest error: half of that of the customary 1 and 2.
-constexpr float a = 0.625f, b = 1.5f;
-constexpr float aa = a * a, bb = b * b;
+// The points are 0, ±point_a, ±point_b and infinity. Of the pairs that are exact in binary and whose products are, this
+// one has the smallest error: half of that of the customary 1 and 2.
+constexpr float point_a = 0.625f, point_b = 1.5f;
+constexpr float point_a2 = point_a * point_a, point_b2 = point_b * point_b;
 // One over the product of a point's distances from the others.
-constexpr float at_0 = 1 / (aa * bb), at_a = 1 / (2 * aa * (aa - bb)), at_b = 1 / (2 * bb * (bb - aa));
+constexpr float at_0 = 1 / (point_a2 * point_b2), at_a = 1 / (2 * point_a2 * (point_a2 - point_b2)),
+                at_b = 1 / (2 * point_b2 * (point_b2 - point_a2));
 
 // Six values that a tile sees on an axis → their values at the points.
 struct InputTransform {
   static constexpr int in = 6, out = 6;
   template <class At>
   static inline __attribute__((always_inline)) void run(At d) {
-    const Vector even_a = d(4) - bb * d(2), odd_a = a * d(3) - a * bb * d(1);
-    const Vector even_b = d(4) - aa * d(2), odd_b = b * d(3) - b * aa * d(1);
-    d(0) = d(4) - (aa + bb) * d(2) + aa * bb * d(0);
-    d(5) = d(5) - (aa + bb) * d(3) + aa * bb * d(1);
+    const Vector even_a = d(4) - point_b2 * d(2), odd_a = point_a * d(3) - point_a * point_b2 * d(1);
+    const Vector even_b = d(4) - point_a2 * d(2), odd_b = point_b * d(3) - point_b * point_a2 * d(1);
+    d(0) = d(4) - (point_a2 + point_b2) * d(2) + point_a2 * point_b2 * d(0);
+    d(5) = d(5) - (point_a2 + point_b2) * d(3) + point_a2 * point_b2 * d(1);
     d(1) = even_a + odd_a;
     d(2) = even_a - odd_a;
     d(3) = even_b + odd_b;
@@ -37,9 +38,9 @@ struct OutputTransform {
     const Vector sum_a = m(1) + m(2), difference_a = m(1) - m(2);
     const Vector sum_b = m(3) + m(4), difference_b = m(3) - m(4);
     m(0) = m(0) + sum_a + sum_b;
-    m(1) = a * difference_a + b * difference_b;
-    m(2) = aa * sum_a + bb * sum_b;
-    m(3) = m(5) + a * aa * difference_a + b * bb * difference_b;
+    m(1) = point_a * difference_a + point_b * difference_b;
+    m(2) = point_a2 * sum_a + point_b2 * sum_b;
+    m(3) = m(5) + point_a * point_a2 * difference_a + point_b * point_b2 * difference_b;
   }
 };
 
@@ -49,8 +50,8 @@ struct FilterTransform {
   template <class At>
   static inline __attribute__((always_inline)) void run(At g) {
     const Vector g0 = g(0), g1 = g(1), g2 = g(2);
-    const Vector even_a = at_a * g0 + at_a * aa * g2, odd_a = at_a * a * g1;
-    const Vector even_b = at_b * g0 + at_b * bb * g2, odd_b = at_b * b * g1;
+    const Vector even_a = at_a * g0 + at_a * point_a2 * g2, odd_a = at_a * point_a * g1;
+    const Vector even_b = at_b * g0 + at_b * point_b2 * g2, odd_b = at_b * point_b * g1;
     g(0) = at_0 * g0;
     g(1) = even_a + odd_a;
     g(2) = even_a - odd_a;
@@ -65,8 +66,8 @@ struct GradientTransform {
   static constexpr int in = 4, out = 6;
   template <class At>
   static inline __attribute__((always_inline)) void run(At g) {
-    const Vector even_a = g(0) + aa * g(2), odd_a = a * g(1) + a * aa * g(3);
-    const Vector even_b = g(0) + bb * g(2), odd_b = b * g(1) + b * bb * g(3);
+    const Vector even_a = g(0) + point_a2 * g(2), odd_a = point_a * g(1) + point_a * point_a2 * g(3);
+    const Vector even_b = g(0) + point_b2 * g(2), odd_b = point_b * g(1) + point_b * point_b2 * g(3);
     g(5) = g(3);
     g(1) = even_a + odd_a;
     g(2) = even_a - odd_a;
@@ -80,11 +81,11 @@ struct TapTransform {
   static constexpr int in = 6, out = 3;
   template <class At>
   static inline __attribute__((always_inline)) void run(At m) {
-    const Vector sum_a = at_a * (m(1) + m(2)), difference_a = at_a * a * (m(1) - m(2));
-    const Vector sum_b = at_b * (m(3) + m(4)), difference_b = at_b * b * (m(3) - m(4));
+    const Vector sum_a = at_a * (m(1) + m(2)), difference_a = at_a * point_a * (m(1) - m(2));
+    const Vector sum_b = at_b * (m(3) + m(4)), difference_b = at_b * point_b * (m(3) - m(4));
     m(0) = at_0 * m(0) + sum_a + sum_b;
     m(1) = difference_a + difference_b;
-    m(2) = aa * sum_a + bb * sum_b + m(5);
+    m(2) = point_a2 * sum_a + point_b2 * sum_b + m(5);
   }
 };
 
@@ -172,10 +173,5 @@ struct Tiling {
 
 // Values at neighbouring points must not fall on the same sets of a cache.
 inline long staggered(long count) { return (count + 63) / 64 * 64 + 16; }
-
-// Rows of a register tile for panels of 1, 2 and 3 vectors, and what all of them divide.
-template <int Vectors>
-constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? (Vectors == 3 ? 8 : 12) : (Vectors == 3 ? 4 : Vectors == 2 ? 6 : 8);
-constexpr long whole_tiles = 24;
 
 }  // namespace mn::MN_ISA

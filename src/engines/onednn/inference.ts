@@ -233,7 +233,10 @@ class Writer {
     const bf16 = this.#options.precision === 'bf16' && !this.#exact.has(node.name)
     // Its transforms would round values that are larger than their differences.
     const winograd =
-      !onednn && !bf16 && winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
+      !onednn &&
+      !bf16 &&
+      !border &&
+      winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
     const values = {
       x: gated ? gated.source : this.#read(node.input),
       y: this.#output(chain.last, resolved.shape),
