@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { applyOverrides, type Config, loadConfig } from '../src/config/index.ts'
+import { openDataset } from '../src/data/dataset.ts'
 import { makeMotion } from '../src/data/motion/make-motion.ts'
 import { curveChart } from '../src/evaluation/chart.ts'
 import { type Curve, configurationLabel } from '../src/evaluation/curves.ts'
@@ -30,7 +31,8 @@ const NAMES: Readonly<Record<Method, string>> = {
 
 /** What is trained and tested of one data set. */
 interface Experiment {
-  readonly title: string
+  /** Of so many training samples. */
+  readonly title: (samples: number) => string
   readonly media: 'video' | 'image'
   readonly config: string
   readonly set: readonly string[]
@@ -46,7 +48,7 @@ interface Experiment {
 
 const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
   motion: {
-    title: 'X3D on the motion set',
+    title: () => 'X3D on the motion set',
     media: 'video',
     config: 'configs/motion-x3d.yml',
     set: ['print_freq=100'],
@@ -71,7 +73,7 @@ const EXPERIMENTS: Readonly<Record<string, Experiment>> = {
     ],
   },
   cifar: {
-    title: 'WideResNet-10-1 on 5,000 images of CIFAR-10',
+    title: (images) => `WideResNet-10-1 on ${images.toLocaleString('en')} images of CIFAR-10`,
     media: 'image',
     config: 'configs/wideresnet.yml',
     set: [
@@ -130,13 +132,17 @@ await writeDocument()
 async function compare(name: string, experiment: Experiment): Promise<void> {
   const folder = join(options.out, name)
   const data = options['dataset-dir'] ?? join(folder, 'data')
-  if (!options['dataset-dir']) await makeData(data)
+  if (!options['dataset-dir']) {
+    if (name !== 'motion') throw new Error(`${name}: give --dataset-dir, the folder of its files.`)
+    await makeData(data)
+  }
   const seeds = Array.from({ length: Number(options.seeds) }, (_, i) => i + 1)
   const base = applyOverrides(await loadConfig(experiment.config), [
     `dataset_dir=${data}`,
     ...experiment.set,
     ...options.set,
   ])
+  const title = experiment.title((await openDataset(base, 'train')).size)
   const answered = new Map<Method, Answered[][]>()
   let steps = 0
   for (const method of METHODS) {
@@ -152,9 +158,9 @@ async function compare(name: string, experiment: Experiment): Promise<void> {
     answered.set(method, perSeed)
   }
   await mkdir(RESULTS, { recursive: true })
-  const summary = summarise(experiment, answered, steps)
+  const summary = summarise(title, experiment, answered, steps)
   await writeFile(join(RESULTS, `${name}.json`), `${JSON.stringify(summary, null, 1)}\n`)
-  await writeFile(join(RESULTS, `${name}.svg`), await drawSvg(chartOf(experiment, answered)))
+  await writeFile(join(RESULTS, `${name}.svg`), await drawSvg(chartOf(title, experiment, answered)))
 }
 
 async function makeData(out: string): Promise<void> {
@@ -204,11 +210,12 @@ async function answersOf(run: string, grid: Grid): Promise<Answered[]> {
 }
 
 function summarise(
+  title: string,
   experiment: Experiment,
   answered: ReadonlyMap<Method, readonly (readonly Answered[])[]>,
   steps: number,
 ): Summary {
-  const { title, media, separate } = experiment
+  const { media, separate } = experiment
   const [first] = answered.get('independent')!
   const budgets = separate.map((configuration) => {
     const { macs } = first!.find((one) => sameAs(one.configuration, configuration))!
@@ -242,7 +249,8 @@ function sameAs(a: Configuration, b: Configuration): boolean {
 
 /** Accuracies of every configuration, averaged over seeds. */
 function chartOf(
-  { title, media }: Experiment,
+  title: string,
+  { media }: Experiment,
   answered: ReadonlyMap<Method, readonly (readonly Answered[])[]>,
 ) {
   const curves = METHODS.map((method): Curve => {

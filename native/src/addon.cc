@@ -124,14 +124,10 @@ class MemoryObject : public Napi::ObjectWrap<MemoryObject> {
   std::shared_ptr<Buffer> buffer_;
 };
 
-struct ExternalSize {
-  std::size_t count;
-};
-
 struct Plan {
   std::vector<Step> steps;
   std::vector<std::string> names;
-  std::vector<ExternalSize> externals;
+  std::vector<std::int64_t> externals;  // counts of values
   std::shared_ptr<Buffer> constants;
   std::size_t arena;
   std::vector<double> nanoseconds;  // per step, summed over runs
@@ -181,13 +177,13 @@ class Program : public Napi::ObjectWrap<Program> {
     const Napi::Object description = info[0].As<Napi::Object>();
     const Napi::Array externals = description.Get("externals").As<Napi::Array>();
     for (std::uint32_t i = 0; i < externals.Length(); i++)
-      plan_->externals.push_back({static_cast<std::size_t>(externals.Get(i).ToNumber().Int64Value())});
+      plan_->externals.push_back(externals.Get(i).ToNumber().Int64Value());
     plan_->arena = static_cast<std::size_t>(description.Get("arena").ToNumber().Int64Value());
     plan_->timed = description.Get("timed").ToBoolean();
     if (info.Length() > 1 && info[1].IsObject()) plan_->constants = MemoryObject::Unwrap(info[1].As<Napi::Object>())->buffer();
     const Sizes sizes{static_cast<std::int64_t>(plan_->arena),
                       plan_->constants ? static_cast<std::int64_t>(plan_->constants->floats()) : 0,
-                      static_cast<std::int64_t>(plan_->externals.size())};
+                      plan_->externals};
     const Napi::Array steps = description.Get("steps").As<Napi::Array>();
     for (std::uint32_t i = 0; i < steps.Length(); i++) {
       const Napi::HandleScope scope(info.Env());
@@ -222,10 +218,10 @@ class Program : public Napi::ObjectWrap<Program> {
       const bool bytes = array.TypedArrayType() == napi_uint8_array;
       if (!bytes && array.TypedArrayType() != napi_float32_array)
         throw Napi::TypeError::New(env, "program: external values are floats or bytes");
-      if (array.ElementLength() < plan_->externals[i].count)
+      if (static_cast<std::int64_t>(array.ElementLength()) < plan_->externals[i])
         throw Napi::RangeError::New(env, "program: external value " + std::to_string(i) + " has " +
                                              std::to_string(array.ElementLength()) + " of " +
-                                             std::to_string(plan_->externals[i].count) + " values");
+                                             std::to_string(plan_->externals[i]) + " values");
       externals.push_back({static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), bytes});
     }
     const Napi::Value cancel = info[3];

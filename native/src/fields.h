@@ -5,13 +5,15 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "kernels/kernels.h"
 
 namespace mn {
 
 struct Sizes {
-  std::int64_t arena, constants, externals;
+  std::int64_t arena, constants;
+  std::vector<std::int64_t> externals;
 };
 
 class Fields {
@@ -38,7 +40,10 @@ class Fields {
     const Napi::Value value = object_.Get(key);
     if (!value.IsNumber()) return nowhere;
     const Ref ref = value.As<Napi::Number>().Int64Value();
-    const std::int64_t start = ref >= 0 ? ref : -1 - ref, limit = ref >= 0 ? sizes_.arena : sizes_.constants;
+    const std::int64_t index = first_external - ref;  // of an external, where it is one
+    if (index >= static_cast<std::int64_t>(sizes_.externals.size())) fail(std::string(key) + " is no external value");
+    const std::int64_t start = ref >= 0 ? ref : index >= 0 ? 0 : -1 - ref;
+    const std::int64_t limit = ref >= 0 ? sizes_.arena : index >= 0 ? sizes_.externals[index] : sizes_.constants;
     if (count < 0 || start + count > limit)
       fail(std::string(key) + " reaches beyond its memory (" + std::to_string(start) + " + " + std::to_string(count) +
            " of " + std::to_string(limit) + " floats)");
@@ -46,7 +51,7 @@ class Fields {
   }
   int external(const char* key) const {
     const long index = whole(key);
-    if (index < 0 || index >= sizes_.externals) fail(std::string(key) + " is no external value");
+    if (index < 0 || index >= static_cast<long>(sizes_.externals.size())) fail(std::string(key) + " is no external value");
     return static_cast<int>(index);
   }
   long list(const char* key, long* to, long limit) const {

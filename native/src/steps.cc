@@ -92,6 +92,7 @@ Step dense_weight_gradient(const Fields& f, const Kernels& k, const float*) {
   op.x = f.value("x", op.in.positions() * op.in_channels);
   op.dy = f.value("dy", op.out.positions() * op.out_channels);
   op.dw = f.value("dw", op.window.taps() * op.depth * op.out_channels);
+  op.accumulate = f.flag("accumulate");
   return [op, run = k.dense_weight_gradient](const Memory& m) { run(op, m); };
 }
 
@@ -141,6 +142,7 @@ Step winograd_weight_gradient(const Fields& f, const Kernels& k, const float*) {
   op.dy = f.value("dy", positions * op.out_channels);
   op.dw = f.value("dw", (op.temporal ? 3 : 9) * op.in_channels * op.out_channels);
   op.scratch = f.value("scratch", k.winograd_weight_scratch(op));
+  op.accumulate = f.flag("accumulate");
   return [op, run = k.winograd_weight_gradient](const Memory& m) { run(op, m); };
 }
 

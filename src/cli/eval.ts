@@ -9,7 +9,7 @@ import type { Budget } from '../evaluation/options.ts'
 import { betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation/query-table.ts'
 import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
-import { parseViews } from '../video/sampling.ts'
+import { formatViews, parseViews } from '../video/sampling.ts'
 import {
   BACKEND_OPTION,
   type BudgetOptions,
@@ -94,11 +94,11 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   })
   try {
     const files = filesFor(model, options)
-    const { temporal, spatial } = views ?? parseViews(model.config.views)
-    const budget = shareOf(budgetOf(options), options.per === 'video' ? temporal * spatial : 1)
+    const used = views ?? parseViews(model.config.views)
+    const budget = shareOf(budgetOf(options), options.per === 'video' ? used.temporal * used.spatial : 1)
     if ('latencyMs' in budget) await timeOnce(model)
     const chosen = model.choose(budget)
-    if (!options.json) console.log(heading(model, chosen, budget))
+    if (!options.json) console.log(heading(model, chosen, budget, formatViews(used)))
     const results: object[] = []
     for (const file of files) {
       try {
@@ -161,31 +161,34 @@ function progress(file: string): ((done: number, total: number) => void) | undef
   }
 }
 
-function heading(model: Model, entry: TableEntry, budget: Budget): string {
+function heading(model: Model, entry: TableEntry, budget: Budget, views: string): string {
   const unit = model.network.media === 'video' ? 'clip' : 'image'
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${describeEngine(model.engine, model.precision)}`,
     ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
-    `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(entry)}`,
-    ...betterNote(model, budget),
+    `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(model, entry, views)}`,
+    ...betterNote(model, budget, views),
   ].join('\n')
 }
 
-const accuracy = ({ top1, source }: TableEntry): string =>
-  top1 === undefined
-    ? ''
-    : `, ${(100 * top1).toFixed(2)} % top-1 ${source === 'published' ? 'published' : 'on validation'}`
+/** What an entry is known to reach, and with which views where they are not those that are run. */
+function accuracy({ table }: Model, { top1, source }: TableEntry, views: string): string {
+  if (top1 === undefined) return ''
+  const percent = `, ${(100 * top1).toFixed(2)} % top-1`
+  if (source === 'published') return `${percent} published`
+  return `${percent} on validation${(table.views ?? views) === views ? '' : ` with ${table.views} views`}`
+}
 
 /** Which configuration under the budget is known to be good, but waits for its batch-norm statistics. */
-function betterNote(model: Model, budget: Budget): string[] {
+function betterNote(model: Model, budget: Budget, views: string): string[] {
   if (!('gflops' in budget || 'mflops' in budget)) return []
   const better = betterOnceCalibrated(model.table, budget)
   if (!better) return []
   const { width, frames, size, macs } = better
   const shape = `width ${width}${model.network.media === 'video' ? `, frames ${frames}` : ''}, size ${size}`
   return [
-    `note    ${shape}: ${formatMacs(macs)}${accuracy(better)}, once it is calibrated: ${calibrateCommand(model, better)}`,
+    `note    ${shape}: ${formatMacs(macs)}${accuracy(model, better, views)}, once it is calibrated: ${calibrateCommand(model, better)}`,
   ]
 }
 

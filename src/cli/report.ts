@@ -31,3 +31,6 @@ export function errorJson(error: unknown): { error: string; code: string } {
 /** A name as a shell takes it. */
 export const shellQuoted = (name: string): string =>
   /^[\w@%+=:,./-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`
+
+/** The command that is running, to be run again. */
+export const sameCommand = (): string => ['mn-video', ...process.argv.slice(2)].map(shellQuoted).join(' ')

@@ -1,16 +1,16 @@
 /** `mn-video test`: accuracy, cost and latency of every configuration, and the query table made of them. */
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { applyOverrides, loadConfig } from '../config/index.ts'
+import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
-import { formatMacs } from '../evaluation/query-table.ts'
+import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { BACKEND_OPTION, collect, count, listOf, positiveNumber, precisionOption } from './arguments.ts'
-import { EXIT, shellQuoted } from './report.ts'
+import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
 import { formatTable, percent, thousands } from './table.ts'
@@ -81,7 +81,7 @@ export async function runTest(folder: string, options: Options): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) throw error
     status.clear()
-    console.log(`Stopped. What is done is kept; go on with:\n  mn-video test ${shellQuoted(folder)}`)
+    console.log(`Stopped. What is done is kept; go on with:\n  ${sameCommand()}`)
     process.exitCode = EXIT.interrupted
   } finally {
     status.clear()
@@ -91,11 +91,14 @@ export async function runTest(folder: string, options: Options): Promise<void> {
 
 /** A folder is a run; a configuration stands for the run that `train` makes of it. */
 async function folderOf(run: string, set: readonly string[]): Promise<string> {
-  const isFolder = await stat(run).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (isFolder) return run
+  const found = await stat(run).catch(() => undefined)
+  if (found?.isDirectory()) return run
+  if (!found && !run.startsWith('app:') && !(await presetNames()).includes(run)) {
+    throw new MnVideoError(
+      'run',
+      `${run}: there is no such run. Give the folder of one, or the configuration that it was trained with.`,
+    )
+  }
   const folder = folderFor(run, applyOverrides(await loadConfig(run), set))
   const isTrained = await stat(folder).then(
     (found) => found.isDirectory(),
@@ -155,12 +158,12 @@ function describe(folder: string, { results, table }: Tested): string {
     ...(table.views === undefined || table.views === views
       ? []
       : [
-          `The query table stays the one of ${table.views} views. Test several configurations to make one of ${views}.`,
+          `The query table stays the one of ${table.views} views. To use this configuration, test it with --views ${table.views}; to make a table of ${views}, test several.`,
         ]),
     `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
     'Next:',
     `  mn-video curve ${run}`,
-    `  mn-video eval … --model ${run} --gflops ${Number((frontier[frontier.length >> 1]!.macs / 1e9).toPrecision(2))}`,
+    `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}`,
   ].join('\n')
 }
 

@@ -13,7 +13,7 @@ export function suggestion(word: string, known: readonly string[], what: string)
   let nearest = ''
   let best = Number.POSITIVE_INFINITY
   for (const candidate of known) {
-    const distance = editDistance(wanted, candidate)
+    const distance = distanceTo(wanted, candidate)
     if (distance < best) {
       best = distance
       nearest = candidate
@@ -23,6 +23,13 @@ export function suggestion(word: string, known: readonly string[], what: string)
   return close && best < nearest.length
     ? `Did you mean "${nearest}"?`
     : `The nearest known ${what} is "${nearest}".`
+}
+
+/** A word of some length may be the beginning of what was meant, but is rather a whole word with a letter wrong. */
+function distanceTo(wanted: string, candidate: string): number {
+  const whole = editDistance(wanted, candidate)
+  if (wanted.length < 4) return whole
+  return Math.min(whole, editDistance(wanted, candidate.slice(0, wanted.length)) + 1.5)
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours that turn one word into the other. */

@@ -5,6 +5,7 @@
 import { roundedToHalf } from '../checkpoints/half.ts'
 import type { TrainingLoader } from '../data/loader.ts'
 import type { FrameBatch, Trainer } from '../engines/engine.ts'
+import { BATCH_NORM_EPSILON } from '../network/builder.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
@@ -38,7 +39,7 @@ export async function calibrate(
     }
     onBatch?.(++done)
   }
-  return new Map([...averages].map(([key, average]) => [key, rounded(average)]))
+  return new Map([...averages].map(([key, average]) => [key, roundedStatistics(average)]))
 }
 
 /** Calibration batches: full training clips of epochs that training has not, the same ones every time. */
@@ -65,17 +66,15 @@ function moveTowards(average: BatchNormStatistics, found: BatchNormStatistics, s
 
 /** Of a channel's standard deviation: how far rounding may move its mean. */
 const LARGEST_MOVE = 0.01
-/** A variance is used with this added, so that smaller ones need no digits. */
-const EPSILON = 1e-5
-
 /** Statistics in half precision; a tensor that half precision does not hold well stays as it is. */
-function rounded(statistics: BatchNormStatistics): BatchNormStatistics {
+export function roundedStatistics(statistics: BatchNormStatistics): BatchNormStatistics {
   return new Map(
     [...statistics].map(([name, { mean, variance }]) => {
       const halfMean = roundedToHalf(mean)
       const halfVariance = roundedToHalf(variance)
       const isNear = halfMean.every(
-        (value, i) => Math.abs(value - mean[i]!) <= LARGEST_MOVE * Math.sqrt(variance[i]! + EPSILON),
+        (value, i) =>
+          Math.abs(value - mean[i]!) <= LARGEST_MOVE * Math.sqrt(variance[i]! + BATCH_NORM_EPSILON),
       )
       return [
         name,

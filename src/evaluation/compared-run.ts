@@ -8,7 +8,7 @@ import type { RunResults } from './curves.ts'
 import { frontierOf } from './frontier.ts'
 import { labelsOf } from './labels.ts'
 import { type Prediction, readPredictions } from './predictions.ts'
-import type { TableEntry } from './query-table.ts'
+import type { QueryTable, TableEntry } from './query-table.ts'
 import { findTable, readRunHead } from './run-folder.ts'
 import { isStep, readLog, type StepEvent } from './run-log.ts'
 import { readSweep, type SweepResult } from './sweep-results.ts'
@@ -88,10 +88,20 @@ async function resultsOf(
   config: Config,
   network: Network,
 ): Promise<{ results: readonly ComparedResult[]; source: string }> {
-  const table = await findTable(folder, network)
+  const measured = `measured: sweep of ${folder}`
+  let table: QueryTable | undefined
+  try {
+    table = await findTable(folder, network)
+  } catch (error) {
+    // Without the table, which says what counts, a sweep of one kind still speaks for itself.
+    const sweep = await readSweep(folder)
+    const kinds = new Set(sweep.map(({ weights, views, precision }) => `${weights} ${views} ${precision}`))
+    if (kinds.size !== 1) throw error
+    return { results: sweep, source: measured }
+  }
   const { weights, views, precision = 'float32' } = table ?? {}
   const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }), precision })
-  if (sweep.length > 0) return { results: sweep, source: `measured: sweep of ${folder}` }
+  if (sweep.length > 0) return { results: sweep, source: measured }
   const entries = table?.entries ?? []
   const results = entries.flatMap((entry) => {
     const { top1, top5, latencyMs } = entry

@@ -131,15 +131,16 @@ export function chooseWithin(
   throw new MnVideoError(
     'budget',
     fastest
-      ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${roundedUp(fastest.latency)} ms.\nGive at least that.`
+      ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${roundedUp(fastest.latency, 3)} ms.\nGive at least that.`
       : `latencies of ${table.network} have not been measured on this machine. Measure them once: mn-video calibrate-latency RUN`,
   )
 }
 
-/** Three digits, so that whoever gives what the message says gets the configuration. */
-const roundedUp = (milliseconds: number): number => {
-  const unit = 10 ** (Math.floor(Math.log10(milliseconds)) - 2)
-  return Number((Math.ceil(milliseconds / unit) * unit).toPrecision(3))
+/** A cost or a time in a few digits, so that whoever gives it as the budget gets the configuration. */
+export function roundedUp(value: number, digits: number): number {
+  const unit = 10 ** (Math.floor(Math.log10(value)) - digits + 1)
+  // What has no more digits than that must not gain one from the division.
+  return Number((Math.ceil((value / unit) * (1 - 1e-12)) * unit).toPrecision(digits))
 }
 
 /** What would be chosen under a budget by its accuracy, were it not for want of statistics of its own. */
@@ -184,10 +185,12 @@ function isBetter(a: TableEntry, b: TableEntry): boolean {
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.macs < b.macs)
 }
 
+/** What to do about a table that cannot be believed. A test measures nothing again that is in the sweep. */
+const INSTEAD = 'Take the original, or test the run again: mn-video test RUN'
+
 /** Reads a table from JSON text; `name` is the file for messages. */
 export function parseQueryTable(text: string, name: string): QueryTable {
-  const fail = (what: string) =>
-    new MnVideoError('run', `${name}: ${what}. The file is damaged; create the run again.`)
+  const fail = (what: string) => new MnVideoError('run', `${name}: ${what}. The file is damaged. ${INSTEAD}`)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -200,7 +203,7 @@ export function parseQueryTable(text: string, name: string): QueryTable {
     if (digest === digestOf(table)) return table
     throw new MnVideoError(
       'run',
-      `${name}: its numbers are not those that were measured: the file has been edited. Take the original, or test the run again: mn-video test RUN`,
+      `${name}: its numbers are not those that were measured: the file has been edited. ${INSTEAD}`,
     )
   }
   const { path, message } = parsed.error.issues[0]!

@@ -258,12 +258,18 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
   )
 }
 
-/** What measures a configuration of a run, and estimates its batch-norm statistics first. */
-export const calibrateCommand = (
-  { folder, network }: Pick<Run, 'folder' | 'network'>,
+/**
+ * What measures a configuration of a run, and estimates its batch-norm statistics first: with the views of the query
+ * table, which would not take it up with others.
+ */
+export function calibrateCommand(
+  { folder, config, network, table }: Pick<Run, 'folder' | 'config' | 'network' | 'table'>,
   { width, frames, size }: Configuration,
-): string =>
-  `mn-video test ${folder} --widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
+): string {
+  const shape = `--widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
+  const { views = config.views } = table
+  return `mn-video test ${folder} ${shape}${views === config.views ? '' : ` --views ${views}`}`
+}
 
 /** The newest run in a folder of runs: the one whose query table was written last. */
 export async function newestRun(runs = 'runs'): Promise<string> {

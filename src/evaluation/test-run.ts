@@ -14,7 +14,7 @@ import type { Configuration } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
-import { parseViews } from '../video/sampling.ts'
+import { formatViews, parseViews } from '../video/sampling.ts'
 import { calibrate, calibrationClips } from './calibrate.ts'
 import { frontierOf } from './frontier.ts'
 import { measureLatency } from './latency.ts'
@@ -40,7 +40,7 @@ export interface TestOptions extends EngineOptions {
   readonly widths?: readonly number[]
   readonly sizes?: readonly number[]
   readonly frames?: readonly number[]
-  /** `TEMPORALxSPATIAL`; default: the configuration's. */
+  /** Of a video, as `parseViews` reads them; default: the configuration's. */
   readonly views?: string
   /** Configuration keys that say where the data lie now, as `key=value`. */
   readonly set?: readonly string[]
@@ -86,8 +86,9 @@ export interface Tested {
  */
 export async function testRun(folder: string, options: TestOptions = {}): Promise<Tested> {
   const run = await readWeightedRun(folder, options.set ?? [])
-  const views = options.views ?? run.config.views
-  parseViews(views)
+  if (options.views !== undefined && run.network.media === 'image')
+    throw new MnVideoError('usage', '--views is for videos; an image has one view.')
+  const views = formatViews(parseViews(options.views ?? run.config.views))
   const { precision = 'float32' } = options
   const asked = askedConfigurations(run, options)
   const known = await readSweep(folder, { weights: run.weightsId, views, precision })
@@ -142,7 +143,10 @@ const pinnedOf = (before: readonly TableEntry[], asked: readonly Configuration[]
   )
 
 /** Every combination that was asked for, from the dearest to the cheapest. */
-function askedConfigurations({ config, network }: WeightedRun, options: TestOptions): Configuration[] {
+function askedConfigurations(
+  { folder, config, network }: WeightedRun,
+  options: TestOptions,
+): Configuration[] {
   const widths = options.widths ?? config.width_mult_list
   const [narrowest, widest] = config.width_mult_range
   const outside = widths.find((width) => width < narrowest || width > widest)
@@ -152,9 +156,17 @@ function askedConfigurations({ config, network }: WeightedRun, options: TestOpti
       `width ${outside} is outside the range that the run was trained in. Give widths from ${narrowest} to ${widest}.`,
     )
   }
+  const frames = options.frames ?? config.frames_list
+  const tooMany = frames.find((count) => count > network.frames)
+  if (tooMany !== undefined) {
+    throw new MnVideoError(
+      'usage',
+      `frames ${tooMany} is more than a clip of ${folder} has. Give 1 to ${network.frames} frames.`,
+    )
+  }
   return configurationsOf({
     widths,
-    frames: options.frames ?? config.frames_list,
+    frames,
     sizes: options.sizes ?? config.resolution_list,
   })
     .map((configuration) => ({ configuration, macs: resolve(network, configuration).macs }))

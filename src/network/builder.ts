@@ -15,7 +15,7 @@ interface Window {
 const UNIT: Triple = [1, 1, 1]
 
 /** PyTorch's epsilon, used by every network here. */
-const BATCH_NORM_EPSILON = 1e-5
+export const BATCH_NORM_EPSILON = 1e-5
 
 export class GraphBuilder {
   readonly nodes: Node[] = []

@@ -87,14 +87,17 @@ export function parseViews(text: string): Views {
   const match = /^(\d+)(?:[x×](\d+))?$/i.exec(text.trim())
   const temporal = Number(match?.[1])
   const spatial = Number(match?.[2] ?? 1)
-  if (!match || temporal < 1 || temporal > 1000 || (spatial !== 1 && spatial !== 3)) {
+  if (!match || temporal < 1 || temporal > 999 || (spatial !== 1 && spatial !== 3)) {
     throw new MnVideoError(
       'usage',
-      `views: '${text}' is not TEMPORALxSPATIAL with 1 to 1000 temporal views and 1 or 3 spatial crops. Write for example 10x3 or 1x1.`,
+      `views: '${text}' is not TEMPORALxSPATIAL with 1 to 999 temporal views and 1 or 3 spatial crops. Write for example 10x3 or 1x1.`,
     )
   }
   return { temporal, spatial }
 }
+
+/** The one way in which files write views: `10x3`. */
+export const formatViews = ({ temporal, spatial }: Views): string => `${temporal}x${spatial}`
 
 function checked(span: ClipSpan): Required<ClipSpan> {
   const { frames, stride, rate = 30 } = span

@@ -1,4 +1,6 @@
 /** What a sweep measured is what `eval` answers: same frames, same pixels, same batch-norm statistics. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -6,11 +8,11 @@ import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
 import { onednnUnavailable } from '../../src/engines/onednn/engine.ts'
 import { readPredictions } from '../../src/evaluation/predictions.ts'
 import { parseQueryTable, type QueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
-import type { Tested } from '../../src/evaluation/test-run.ts'
+import { type Tested, testRun } from '../../src/evaluation/test-run.ts'
 import type { Configuration } from '../../src/network/graph.ts'
-import { mnVideo } from '../support/cli.ts'
+import { MAIN, mnVideo } from '../support/cli.ts'
 import { type Rendering, renderClip } from '../support/render.ts'
-import { makeRun, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
+import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()
 const run = join(folder, 'run')
@@ -88,6 +90,16 @@ interface Answer {
   readonly top: readonly { readonly index: number; readonly score: number }[]
 }
 
+const evaluated = (configuration: Configuration) =>
+  mnVideo(['eval', '--model', run, ...exactly(configuration), '--clip', clip])
+
+/** Does what `eval` says when it refuses a configuration. */
+async function calibrateAsTold(configuration: Configuration): Promise<void> {
+  const refused = await evaluated(configuration)
+  const command = /mn-video (test \S+ .*)/.exec(refused.stderr)![1]!
+  expect(await mnVideo(command.split(' '))).toMatchObject({ code: 0, stderr: '' })
+}
+
 /** Compares the sweep's answers with what `eval` says of the same files, and gives the top-1 of both. */
 async function expectSameAnswers(configuration: Configuration, views = '1x1'): Promise<number> {
   const swept = await readPredictions(run, configuration, views)
@@ -120,10 +132,7 @@ describe('what a sweep measured', () => {
   it.each([NARROW, WIDE])('is what eval answers, clip by clip, at %j', { timeout }, async (configuration) => {
     // Off the frontier `eval` refuses it, and names the command that makes it usable, for good.
     if (!(await entryOf(configuration)).statistics) {
-      const refused = await mnVideo(['eval', '--model', run, ...exactly(configuration), '--clip', clip])
-      const command = /mn-video (test \S+ .*)/.exec(refused.stderr)![1]!
-      const tested = await mnVideo(command.split(' '))
-      expect(tested).toMatchObject({ code: 0, stderr: '' })
+      await calibrateAsTold(configuration)
       await mnVideo(['test', run])
     }
     expect((await entryOf(configuration)).top1).toBe(await expectSameAnswers(configuration))
@@ -141,6 +150,13 @@ describe('what a sweep measured', () => {
     // Accuracies of several numbers of views do not compare, so one such result has no place in the table.
     expect(before.views).toBe('1x1')
     expect(await readTable()).toEqual(before)
+    const { stdout: again } = await mnVideo([
+      ...['test', run, '--views', '2x3', '--widths', `${width}`],
+      ...['--frames', `${frames}`, '--sizes', `${size}`],
+    ])
+    expect(again).toContain(
+      'The query table stays the one of 1x1 views. To use this configuration, test it with --views 1x1; to make a table of 2x3, test several.\n',
+    )
   })
 
   it.skipIf(onednnUnavailable())('is kept apart for each precision', { timeout }, async () => {
@@ -162,13 +178,41 @@ describe('what a sweep measured', () => {
   })
 
   it('makes a table of its own number of views', { timeout }, async () => {
-    await mnVideo(['test', run, '--views', '2x1', '--widths', '1', '--frames', '4,3', '--sizes', '24'])
+    await mnVideo(['test', run, '--views', '2', '--widths', '1', '--frames', '4,3', '--sizes', '24'])
     const { views, entries } = await readTable()
     expect(views).toBe('2x1')
     expect(entries.map(({ width, frames, size }) => ({ width, frames, size }))).toEqual([
       { width: 1, frames: 3, size: 24 },
       { width: 1, frames: 4, size: 24 },
     ])
+  })
+
+  it('is kept of a configuration that eval says how to calibrate, in a table of other views', {
+    timeout,
+  }, async () => {
+    const configuration = { width: 0.7, frames: 2, size: 24 }
+    await calibrateAsTold(configuration)
+    const { code, stdout, stderr } = await evaluated(configuration)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^chosen .* % top-1 on validation with 2x1 views$/m)
+  })
+
+  it('is kept when the test is interrupted, and the same command goes on', { timeout }, async () => {
+    const args = ['test', run, '--views', '3x1', '--sizes', '32']
+    const child = spawn(process.execPath, [MAIN, ...args])
+    let output = ''
+    child.stdout.on('data', (chunk) => {
+      output += chunk
+      if (output.includes(' validation samples')) child.kill('SIGINT')
+    })
+    expect(await once(child, 'exit')).toEqual([130, null])
+    expect(output).toContain(`go on with:\n  mn-video ${args.join(' ')}\n`)
+  })
+
+  it('has one view where it is of images', async () => {
+    const images = join(folder, 'images')
+    await makeRun(images, SMALL_MOBILENET)
+    await expect(testRun(images, { views: '10x3' })).rejects.toThrow('--views is for videos')
   })
 
   it('keeps statistics in half precision, as they were evaluated', async () => {

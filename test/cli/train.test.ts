@@ -4,6 +4,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { testRun } from '../../src/evaluation/test-run.ts'
 import { MAIN, mnVideo } from '../support/cli.ts'
 import { writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'
@@ -314,9 +315,21 @@ describe('mn-video test', () => {
     expect(await readdir(join(run, 'predictions'))).toHaveLength(4)
   })
 
-  it('refuses widths that the run was not trained in', { timeout }, async () => {
+  it('names a run that is not there', { timeout }, async () => {
+    const { code, stderr } = await mnVideo(['test', 'runs/none'])
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        'mn-video: runs/none: there is no such run. Give the folder of one, or the configuration that it was trained with.\n',
+    })
+  })
+
+  it('refuses widths that the run was not trained in, and more frames than it has', {
+    timeout,
+  }, async () => {
     const { code, stderr } = await mnVideo(['test', run, '--widths', '0.3'])
     expect(code).toBe(2)
     expect(stderr).toContain('width 0.3 is outside the range')
+    await expect(testRun(run, { frames: [1, 99] })).rejects.toThrow('frames 99 is more than a clip of')
   })
 })

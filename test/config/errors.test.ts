@@ -22,6 +22,8 @@ describe('errors of one key', () => {
       'model: x3d\nwidht_mult_range: [0.5, 1]',
       'c.yml:2: unknown key "widht_mult_range". Did you mean "width_mult_range"?',
     ],
+    ['the beginning of a key', 'model: x3d\nresolutoin: 3', 'Did you mean "resolution_list"?'],
+    ['a letter missing', 'model: x3d\nframe: 3', 'Did you mean "frames"?'],
     ['hyphens', 'model: x3d\nimage-size: 3', 'c.yml:2: unknown key "image-size". Did you mean "image_size"?'],
     ['capitals', 'model: x3d\nLR: 3', 'c.yml:2: unknown key "LR". Did you mean "lr"?'],
     ['swapped letters', 'model: x3d\nferams: 3', 'c.yml:2: unknown key "ferams". Did you mean "frames"?'],

@@ -4,6 +4,8 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CompareOptions, compareRuns } from '../../src/evaluation/compare-runs.ts'
 import { frontierOf } from '../../src/evaluation/frontier.ts'
+import { appendPredictions } from '../../src/evaluation/predictions.ts'
+import { readRun, writeTable } from '../../src/evaluation/run-folder.ts'
 import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
 import { hasFonts } from '../../src/image/rasterise.ts'
 import { SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
@@ -164,6 +166,44 @@ describe('a comparison', () => {
     const { curves } = await compare(['trained on'])
     expect(curves[0]!.points).toHaveLength(swept.length)
     expect(Math.max(...curves[0]!.points.map(({ top1 }) => top1))).toBeLessThan(99)
+  })
+
+  it('draws what was measured with the views of the table, and reports the answers with them', async () => {
+    const name = 'of views'
+    const swept = await makeSweptRun(at(name), OWN)
+    const { table } = await readRun(at(name))
+    // The one whose answers with a single view are kept.
+    const one = swept.at(-1)!
+    const sweep = await appendSweep(at(name))
+    await sweep.append({ ...one, top1: 0.99, views: '10x3' })
+    await sweep.close()
+    const answers = await appendPredictions(at(name), one, '10x3')
+    const wrong = { label: 0, classes: [1, 0, 2, 3, 4], scores: [0.6, 0.1, 0.1, 0.1, 0.1] }
+    await answers.append({ sample: 'seen thirty times', ...wrong })
+    await answers.close()
+    const drawn = async (views: string) => {
+      await writeTable(at(name), { ...table, trained: true, views }, new Map())
+      const { curves } = await compare([name])
+      return {
+        best: Math.max(...curves[0]!.points.map(({ top1 }) => top1)),
+        reported: (await text('out/wrong.csv')).includes('seen thirty times'),
+      }
+    }
+    const best = 100 * Math.max(...swept.map(({ top1 }) => top1))
+    expect(await drawn('1x1')).toEqual({ best, reported: false })
+    expect(await drawn('10x3')).toEqual({ best: 99, reported: true })
+  })
+
+  it('draws a sweep beside a damaged table where it is all of one kind, and else says what to do', async () => {
+    const swept = await makeSweptRun(at('damaged'), OWN)
+    await writeFile(at('damaged/query-table.json'), (await text('damaged/query-table.json')).slice(0, -9))
+    expect((await compare(['damaged'])).curves[0]!.points).toHaveLength(swept.length)
+    const sweep = await appendSweep(at('damaged'))
+    await sweep.append({ ...swept[0]!, views: '10x3' })
+    await sweep.close()
+    await expect(compare(['damaged'])).rejects.toThrow(
+      'damaged/query-table.json: is not JSON. The file is damaged. Take the original, or test the run again: mn-video test RUN',
+    )
   })
 
   it('tells series of one name apart', async () => {

@@ -6,6 +6,7 @@ import {
   formatMacs,
   parseQueryTable,
   type QueryTable,
+  roundedUp,
   untrainedTable,
 } from '../../src/evaluation/query-table.ts'
 import { X3D_VARIANTS, x3d } from '../../src/models/x3d.ts'
@@ -133,5 +134,19 @@ describe('query table', () => {
     [900, '900 FLOPs'],
   ])('writes %d as %s', (macs, text) => {
     expect(formatMacs(macs)).toBe(text)
+  })
+})
+
+describe('a budget in a few digits', () => {
+  it.each([
+    [0.001133248, 2, 0.0012],
+    [4.73, 2, 4.8],
+    [0.99, 2, 0.99],
+    [0.3, 2, 0.3],
+    [0.999, 2, 1],
+    [123.4, 3, 124],
+    [20, 2, 20],
+  ])('buys %s in %i digits with %s', (value, digits, budget) => {
+    expect(roundedUp(value, digits)).toBe(budget)
   })
 })

@@ -11,6 +11,8 @@ export interface ConformanceCase {
   readonly title: string
   readonly subNetwork: SubNetwork
   readonly batch: number
+  /** The parameters whose gradients are checked, where all of them would take too long. */
+  readonly checked?: readonly string[]
 }
 
 interface Sizes {
@@ -107,7 +109,7 @@ const KERNELS: readonly [Triple, Triple?][] = [
   ],
 ]
 
-/** Cases too wide for slow engines. */
+/** Cases too wide for slow engines. What Winograd's filtering takes of them it takes in one block. */
 export function wideCases(): ConformanceCase[] {
   const cases = WIDE_SIZES.flatMap((sizes) =>
     [window([1, 3, 3]), window([3, 1, 1])].map((each) =>
@@ -122,6 +124,24 @@ export function wideCases(): ConformanceCase[] {
     return g.activation('out', g.add('sum', x, y), 'relu')
   })
   return [...cases, residual]
+}
+
+/** Convolutions that Winograd's filtering cuts into blocks where it has three threads, each in ways of its own. */
+export function blockedCases(): ConformanceCase[] {
+  const one = (kernel: Triple, sizes: Sizes, outChannels: number): ConformanceCase => ({
+    ...around(`blocked conv ${kernel.join('×')} to ${outChannels}`, sizes, (g, x) =>
+      g.conv('conv', x, fixed(outChannels), window(kernel), { bias: true }),
+    ),
+    checked: ['first.weight', 'conv.weight'],
+  })
+  return [
+    // More than 128 input and output channels, whose panels are shared out.
+    one([1, 3, 3], { channels: 130, frames: 2, size: 7, batch: 2 }, 170),
+    // 128 tiles, halved for the gradient of the weights beside two blocks of their channels.
+    one([1, 3, 3], { channels: 24, frames: 4, size: 6, batch: 8 }, 130),
+    // Products of more than 384 input channels.
+    one([3, 1, 1], { channels: 393, frames: 7, size: 5, batch: 2 }, 21),
+  ]
 }
 
 export function conformanceCases(): ConformanceCase[] {

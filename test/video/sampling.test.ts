@@ -117,7 +117,7 @@ describe('views written as text', () => {
     expect(parseViews(text)).toEqual(views)
   })
 
-  it.each(['', 'x', '10x2', '0x1', '10x3x1', '-1x1', '1.5x1', 'tenx3', '100000x1'])(
+  it.each(['', 'x', '10x2', '0x1', '10x3x1', '-1x1', '1.5x1', 'tenx3', '1000x1'])(
     '%j are refused',
     (text) => {
       expect(() => parseViews(text)).toThrow(`views: '${text}' is not TEMPORALxSPATIAL`)

@@ -4,15 +4,13 @@
 // walk along time at fixed positions instead, which keeps their rows in the first cache.
 #include <stdlib.h>
 
-#include "activation.h"
+#include "channelwise.h"
 
 namespace mn::MN_ISA {
 namespace {
 
 constexpr float infinity = __builtin_inff();
 constexpr long cached_bytes = 320 * 1024;  // of input that a work item may keep in the second cache
-
-inline long smaller(long a, long b) { return a < b ? a : b; }
 
 struct Row {
   const float* const* lines;  // input rows of the valid (t, h) taps, [count]
@@ -248,16 +246,8 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   }
   const long channels = op.channels;
   const long line_limit = w.kernel[0] * w.kernel[1];
-  // A work item is a block of rows in consecutive frames: the rows that the next frame sees again must still
-  // be in the second cache. Few items: frames are shared out, too, and rows more finely.
-  const long line_bytes = op.in.width * channels * 4 * w.kernel[0];
-  const long stride = op.transposed ? 1 : w.stride[1];
-  const long fitting = (cached_bytes / line_bytes - w.kernel[1]) / stride + 1;
-  const long wanted = 8 * team_size(), all_frames = op.out.batch * op.out.frames;
-  const long least = smaller((wanted + all_frames - 1) / all_frames, op.out.height);  // blocks of rows, where frames are few
-  const long rows = fitting < 1 ? 1 : smaller(fitting, (op.out.height + least - 1) / least);
-  const long row_blocks = (op.out.height + rows - 1) / rows;
-  const long frame_blocks = smaller(op.out.frames, (wanted + op.out.batch * row_blocks - 1) / (op.out.batch * row_blocks));
+  const long row_stride = op.transposed ? 1 : w.stride[1];  // of input rows
+  const Blocks blocks(op.in, op.out, w, row_stride, channels, cached_bytes, 8 * team_size());
   const float* x = memory.at(op.x);
   const float* weights = memory.at(op.weights);
   float* y = memory.at(op.y);
@@ -277,43 +267,44 @@ void channelwise(const Channelwise& op, const Memory& memory) {
   }
   const Channelwise& use = turned;
 
-  in_parallel(op.out.batch * frame_blocks * row_blocks, [&](Items& items) {
+  const long in_line = op.in.width * channels, in_frame = op.in.height * in_line;
+  const float* end = x + op.in.batch * op.in.frames * in_frame;
+  in_parallel(blocks.count(op.out), [&](Items& items) {
     float* zeros = static_cast<float*>(calloc(static_cast<size_t>(channels), sizeof(float)));
     const float** lines = static_cast<const float**>(malloc(2 * static_cast<size_t>(line_limit) * sizeof(float*)));
     const float** line_weights = lines + line_limit;
     for (long item; (item = items.next()) >= 0;) {
-      const long block = item % row_blocks;
-      const long frames = item / row_blocks % frame_blocks;
-      const long n = item / row_blocks / frame_blocks;
-      for (long t = op.out.frames * frames / frame_blocks; t < op.out.frames * (frames + 1) / frame_blocks; t++)
-        for (long h = block * rows; h < smaller((block + 1) * rows, op.out.height); h++) {
-          long count = 0;
-          for (long kt = 0; kt < w.kernel[0]; kt++) {
-            const long it = seen(use, 0, t, kt, op.in.frames);
-            if (it < 0) continue;
-            for (long kh = 0; kh < w.kernel[1]; kh++) {
-              const long ih = seen(use, 1, h, kh, op.in.height);
-              if (ih < 0) continue;
-              lines[count] = x + ((n * op.in.frames + it) * op.in.height + ih) * op.in.width * channels;
-              line_weights[count++] = weights + (kt * w.kernel[1] + kh) * w.kernel[2] * channels;
-            }
+      blocks.for_rows(op.out, item, [&](long n, long t, long h) {
+        long count = 0;
+        for (long kt = 0; kt < w.kernel[0]; kt++) {
+          const long it = seen(use, 0, t, kt, op.in.frames);
+          if (it < 0) continue;
+          for (long kh = 0; kh < w.kernel[1]; kh++) {
+            const long ih = seen(use, 1, h, kh, op.in.height);
+            if (ih < 0) continue;
+            lines[count] = x + (n * op.in.frames + it) * in_frame + ih * in_line;
+            line_weights[count++] = weights + (kt * w.kernel[1] + kh) * w.kernel[2] * channels;
           }
-          const long line = (n * op.out.frames + t) * op.out.height + h;
-          float* sums = all_sums ? all_sums + line * channels : nullptr;
-          float* to = y + line * op.out.width * channels;
-          if (finishes(use, line_limit)) {
-            const Row row{lines, line_weights, count, to, memory.at(op.bias), sums, channels, op.accumulate,
-                          op.activation == none ? -infinity : 0, op.activation == relu6 ? 6 : infinity};
-            compute_line(row, use, zeros);
-            continue;
-          }
-          Row row{lines, line_weights, count, to, nullptr, nullptr, channels, op.accumulate, -infinity, infinity};
-          compute_line(row, use, zeros);
-          row.bias = memory.at(op.bias);
-          row.sums = sums;
-          if (row.bias || row.sums || op.activation != none)
-            with_activation(op.activation, [&](auto a) { finish_row<decltype(a)::value>(row, op.out.width); });
         }
+        if (count > 0) {
+          const float* next = lines[count - 1] + in_frame - (row_stride - 1) * in_line;
+          if (next + row_stride * in_line <= end) prefetch(next, row_stride * in_line);
+        }
+        const long line = (n * op.out.frames + t) * op.out.height + h;
+        float* sums = all_sums ? all_sums + line * channels : nullptr;
+        float* to = y + line * op.out.width * channels;
+        if (finishes(use, line_limit)) {
+          const Row row{lines, line_weights, count, to, memory.at(op.bias), sums, channels, op.accumulate,
+                        op.activation == none ? -infinity : 0, op.activation == relu6 ? 6 : infinity};
+          return compute_line(row, use, zeros);
+        }
+        Row row{lines, line_weights, count, to, nullptr, nullptr, channels, op.accumulate, -infinity, infinity};
+        compute_line(row, use, zeros);
+        row.bias = memory.at(op.bias);
+        row.sums = sums;
+        if (row.bias || row.sums || op.activation != none)
+          with_activation(op.activation, [&](auto a) { finish_row<decltype(a)::value>(row, op.out.width); });
+      });
     }
     free(zeros);
     free(lines);

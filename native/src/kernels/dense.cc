@@ -100,17 +100,24 @@ void pack(const float* weights, float* packed, long taps, long in, long out, boo
   const long columns = transposed ? in : out;
   const long inner = transposed ? out : in;
   const Panels panels(columns);
-  for_each(panels.count(), [&](long p) {
-    const long width = panels.width(p) * lanes;
-    const long start = panels.start(p) * lanes;
-    const long exists = smaller(width, columns - start);
-    float* to = packed + taps * inner * start;
-    for (long tap = 0; tap < taps; tap++) {
-      const float* from = weights + tap * in * out;
-      for (long k = 0; k < inner; k++, to += width) {
-        for (long c = 0; c < exists; c++)
-          to[c] = transposed ? from[(start + c) * out + k] : from[k * out + start + c];
-        for (long c = exists; c < width; c++) to[c] = 0;
+  constexpr long chunk = 8 * lanes;
+  const long chunks = (inner + chunk - 1) / chunk;
+  for_each(panels.count() * taps * chunks, [&](long item) {
+    const long p = item / chunks / taps, tap = item / chunks % taps, begin = item % chunks * chunk;
+    const long end = smaller(inner, begin + chunk), width = panels.width(p) * lanes, start = panels.start(p) * lanes;
+    const float* from = weights + tap * in * out;
+    float* to = packed + taps * inner * start + tap * inner * width;
+    for (long c = 0; c < width; c += lanes) {
+      const long exists = smaller(lanes, columns - start - c);
+      for (long k = begin; k < end; k += lanes) {
+        const long count = smaller(lanes, end - k);
+        Vector rows[lanes];
+        if (transposed) transpose(from + (start + c) * out + k, out, exists, count, rows);
+        for (long i = 0; i < count; i++) {
+          const float* row = from + (k + i) * out + start + c;
+          if (!transposed) rows[i] = exists == lanes ? load(row) : Part{exists}.load(row);
+          store(to + (k + i) * width + c, rows[i]);
+        }
       }
     }
   });

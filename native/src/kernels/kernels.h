@@ -5,10 +5,11 @@
 
 namespace mn {
 
-// Where a value lies: at a float offset of the arena (>= 0), of the plan's constants (< 0, as -1 - offset), or
-// nowhere.
+// Where a value lies: at a float offset of the arena (>= 0), of the plan's constants (< 0, as -1 - offset), in an
+// external (as first_external - index), or nowhere.
 using Ref = std::int64_t;
 constexpr Ref nowhere = INT64_MIN;
+constexpr Ref first_external = -(Ref{1} << 50);
 
 struct External {
   void* data;
@@ -20,7 +21,9 @@ struct Memory {
   float* constants;
   const External* externals;
   float* at(Ref ref) const {
-    return ref >= 0 ? arena + ref : ref == nowhere ? nullptr : constants + (-1 - ref);
+    if (ref >= 0) return arena + ref;
+    if (ref == nowhere) return nullptr;
+    return ref > first_external ? constants + (-1 - ref) : static_cast<float*>(externals[first_external - ref].data);
   }
 };
 
@@ -85,6 +88,7 @@ struct WinogradWeightGradient {
   Extent extent;
   long in_channels, out_channels;
   bool temporal;
+  bool accumulate;  // adds to dw
   long threads;
 };
 
@@ -94,6 +98,7 @@ struct DenseWeightGradient {
   Extent in, out;
   long in_channels, depth, out_channels;
   Window window;
+  bool accumulate;  // adds to dw
 };
 
 struct Channelwise {

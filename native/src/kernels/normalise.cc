@@ -1,5 +1,6 @@
 // Batch norm with the statistics of the batch: moments, normalisation with its activation, and the gradient.
-// Rows are shared out in fixed chunks whose partial results are merged in order, in double precision.
+// Rows are shared out in fixed chunks whose partial results are merged in order, in double precision. Passes over the
+// same values go back and forth: what one has seen last is still in a cache when the next begins.
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,7 +49,8 @@ void moments(const Moments& op, const Memory& memory) {
   in_parallel(chunks.count, [&](Items& items) {
     float* sums = static_cast<float*>(malloc(2 * static_cast<size_t>(channels) * sizeof(float)));
     float* squares = sums + channels;
-    for (long chunk; (chunk = items.next()) >= 0;) {
+    for (long item; (item = items.next()) >= 0;) {
+      const long chunk = chunks.count - 1 - item;  // the convolution before wrote the last rows last
       double* to = partial + 2 * chunk * channels;
       for (long begin = chunks.begin(chunk); begin < chunks.begin(chunk + 1); begin += run_rows) {
         const long last = chunks.begin(chunk + 1);
@@ -140,7 +142,8 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
     in_parallel(chunks.count, [&](Items& items) {
       float* sums = static_cast<float*>(malloc(2 * static_cast<size_t>(channels) * sizeof(float)));
       float* products = sums + channels;
-      for (long chunk; (chunk = items.next()) >= 0;) {
+      for (long item; (item = items.next()) >= 0;) {
+        const long chunk = chunks.count - 1 - item;
         double* to = partial + 2 * chunk * channels;
         const long last = chunks.begin(chunk + 1);
         for (long begin = chunks.begin(chunk); begin < last; begin += run_rows) {
@@ -179,11 +182,12 @@ void normalise_backward(const NormaliseBackward& op, const Memory& memory) {
       constants[c] = static_cast<float>(sum / rows);
       slopes[c] = static_cast<float>(product / rows / spread);
     }
+    const float* known = dresidual && !op.accumulate_residual ? dresidual : nullptr;  // dz
     for_each(op.rows, [&](long row) {
       for_vectors(0, channels, [&](long c, auto span) {
         const long i = row * channels + c;
         const Vector value = span.load(x + i);
-        const Vector dz = gradient(i, c, value, span);
+        const Vector dz = known ? span.load(known + i) : gradient(i, c, value, span);
         const Vector centred = dz - span.load(constants + c) - (value - span.load(affine.mean + c)) * span.load(slopes + c);
         span.store(dx + i, centred * span.load(affine.scale + c));
       });

@@ -4,10 +4,6 @@
 
 namespace mn::MN_ISA {
 
-inline long smaller(long a, long b) { return a < b ? a : b; }
-inline long larger(long a, long b) { return a > b ? a : b; }
-constexpr long round_up(long a, long to) { return (a + to - 1) / to * to; }
-
 // Panels of 3 vectors where that comes out even, else the last ones of 2; 1 only for a single vector.
 struct Panels {
   long vectors;
@@ -20,5 +16,14 @@ struct Panels {
     return panel <= threes() ? 3 * panel : 3 * threes() + 2 * (panel - threes());
   }
 };
+
+// The columns of a block of at most lanes × lanes values, zero beyond the last row: to[k][i] = from[i · stride + k].
+// Whole rows are read at once: rows far apart fight for the same sets of a cache.
+inline void transpose(const float* from, long stride, long rows, long columns, Vector* to) {
+  float block[lanes][lanes] = {};
+  for (long i = 0; i < rows; i++) store(block[i], columns >= lanes ? load(from + i * stride) : Part{columns}.load(from + i * stride));
+  for (long k = 0; k < columns; k++)
+    for (long i = 0; i < lanes; i++) to[k][i] = block[i][k];
+}
 
 }  // namespace mn::MN_ISA

@@ -8,8 +8,6 @@ namespace {
 
 constexpr long run = 4096;  // values that a thread takes at a time
 
-inline long smaller(long a, long b) { return a < b ? a : b; }
-
 // A well mixed 32-bit number from a position and a seed (MurmurHash3's finaliser, twice).
 inline std::uint32_t mixed(std::uint32_t x, std::uint32_t seed) {
   x ^= seed;

@@ -66,17 +66,24 @@ void max_pool_backward(const MaxPool& op, const Memory& memory) {
       for (long h = 0; h < out.height; h++)
         for (long w = 0; w < out.width; w++) {
           const float* gradient = dy + position(out, n, t, h, w) * channels;
-          for (long c = 0; c < channels; c++) {
-            float largest = -3.4e38f;
-            long at = -1;
+          for_vectors(0, channels, [&](long c, auto span) {
+            Vector largest = splat(-__builtin_inff());
+            IntVector at{}, place{};  // of the largest so far, and of the one visited, within the window
             for_window(op.window, in, n, t, h, w, [&](long p) {
-              if (at < 0 || x[p * channels + c] > largest) {
-                largest = x[p * channels + c];
-                at = p;
-              }
+              const Vector value = span.load(x + p * channels + c);
+              const IntVector above = value > largest;
+              largest = above ? value : largest;
+              at = above ? place : at;
+              place += 1;
             });
-            dx[at * channels + c] += gradient[c];
-          }
+            const Vector passed = span.load(gradient + c);
+            place = IntVector{};
+            for_window(op.window, in, n, t, h, w, [&](long p) {
+              float* to = dx + p * channels + c;
+              span.store(to, span.load(to) + (at == place ? passed : Vector{}));
+              place += 1;
+            });
+          });
         }
     }
   });

@@ -28,6 +28,10 @@ inline float sum(Vector v) {
   return total;
 }
 
+constexpr long smaller(long a, long b) { return a < b ? a : b; }
+constexpr long larger(long a, long b) { return a > b ? a : b; }
+constexpr long round_up(long a, long to) { return (a + to - 1) / to * to; }
+
 // A whole vector of channels, or the last few: the same code is compiled for both.
 struct Whole {
   Vector load(const float* p) const { return MN_ISA::load(p); }

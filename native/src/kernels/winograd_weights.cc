@@ -3,6 +3,7 @@
 // A work item is a block of input channels × a block of output channels, so that its sums stay in a thread's caches.
 #include <string.h>
 
+#include "partials.h"
 #include "winograd.h"
 
 namespace mn::MN_ISA {
@@ -118,6 +119,7 @@ struct Worker {
   }
 
   void write_taps(float* dw, long in_first, long ins, long out_first, long outs) const {
+    const bool adds = op.accumulate && split.tile_splits == 1;
     for (long row = 0; row < ins; row++) {
       const float* from = sums + row * split.columns;
       float* to = dw + (in_first + row) * op.out_channels + out_first;
@@ -127,8 +129,11 @@ struct Worker {
         for (int i = 0; i < points; i++) m[i] = load(from + i * split.sum_stride + c);
         Axes::template apply<TapTransform>(m);
 #pragma GCC unroll 9
-        for (int tap = 0; tap < Axes::taps; tap++)
-          span.store(to + tap * op.in_channels * op.out_channels + c, m[Axes::tap_index(tap)]);
+        for (int tap = 0; tap < Axes::taps; tap++) {
+          float* at = to + tap * op.in_channels * op.out_channels + c;
+          const Vector total = m[Axes::tap_index(tap)];
+          span.store(at, adds ? span.load(at) + total : total);
+        }
       });
     }
   }
@@ -182,15 +187,7 @@ void gradient(const WinogradWeightGradient& op, const Memory& memory) {
                  block % split.out_blocks, partial + part * size);
     }
   });
-  if (split.tile_splits == 1) return;
-  constexpr long run = 4096;
-  for_each((size + run - 1) / run, [&](long i) {
-    for_vectors(i * run, smaller(size, (i + 1) * run), [&](long at, auto span) {
-      Vector total = span.load(partial + at);
-      for (long part = 1; part < split.tile_splits; part++) total += span.load(partial + part * size + at);
-      span.store(dw + at, total);
-    });
-  });
+  if (split.tile_splits > 1) add_partials(partial, split.tile_splits, size, dw, op.accumulate);
 }
 
 template <class Axes>

@@ -12,7 +12,7 @@ import {
   UNIT,
   type Window,
 } from './geometry.ts'
-import type { Value } from './program.ts'
+import type { External, Value } from './program.ts'
 import type { TrainingWriter } from './training.ts'
 import { type WinogradUse, winogradSizes, writeWinograd } from './winograd.ts'
 
@@ -66,12 +66,12 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
   const outExtent = extentOf(w.batch, shape)
   const [weight, bias] = parameters
   const winogradFor = (use: WinogradUse) =>
-    winogradSizes(window, w.batch, shape, given.channels, shape.channels, use)
+    border ? undefined : winogradSizes(window, w.batch, shape, given.channels, shape.channels, use)
   const winograd = winogradFor('changing')
   /** The same convolution's steps where Winograd's filtering computes it; the backward one reads dy. */
   const filtered = (
     transposed: boolean,
-    fields: { x: Value; y: Value; bias?: Value; accumulate?: boolean },
+    fields: { x: Value; y: Value; bias?: Value | External; accumulate?: boolean },
   ) => {
     const [inChannels, outChannels] = transposed
       ? [shape.channels, given.channels]
@@ -134,11 +134,12 @@ function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear
       })
       w.scatter(bias, db)
     }
-    const dw = w.builder.value(`gradient of ${weight!.name}`, taps * depth * shape.channels)
-    const summed = winogradFor('gradient')
-    if (summed) writeWinograd(w, w.builder, 'winogradWeightGradient', node.name, summed, { x, dy, dw })
-    else w.builder.step('denseWeightGradient', node.name, { x, dy, dw, ...fields })
-    w.scatter(weight!, dw)
+    w.addGradient(weight!, (dw, accumulate) => {
+      const summed = winogradFor('gradient')
+      const values = { x, dy, dw, accumulate }
+      if (summed) writeWinograd(w, w.builder, 'winogradWeightGradient', node.name, summed, values)
+      else w.builder.step('denseWeightGradient', node.name, { ...values, ...fields })
+    })
     const dx = w.gradientOf(node.input)
     if (!dx) return
     if (winograd) return filtered(true, { x: dy, y: dx.value, accumulate: dx.accumulate })

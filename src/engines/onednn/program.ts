@@ -18,7 +18,14 @@ export interface Constant {
   readonly count: number
 }
 
-type Field = number | boolean | string | readonly number[] | Value | Constant | undefined
+/** Floats of the caller's, which steps read or write where they lie. */
+export interface External {
+  readonly kind: 'external'
+  readonly index: number
+  readonly count: number
+}
+
+type Field = number | boolean | string | readonly number[] | Value | Constant | External | undefined
 export type Fields = Readonly<Record<string, Field>>
 
 interface Step {
@@ -33,6 +40,9 @@ const ALIGNMENT = 16
  * Added between values: two values a multiple of 4 KiB apart would fight for the same lines of the first cache.
  */
 const STAGGER = 80
+
+/** As in kernels.h. */
+const FIRST_EXTERNAL = -(2 ** 50)
 
 export class ProgramBuilder {
   readonly #steps: Step[] = []
@@ -70,8 +80,9 @@ export class ProgramBuilder {
     const { offsets, floats } = place(this.#steps, this.#kept)
     const encode = (field: Field): unknown => {
       if (typeof field !== 'object' || Array.isArray(field)) return field
-      const placed = field as Value | Constant
-      return placed.kind === 'constant' ? -1 - placed.start : offsets.get(placed)!
+      const placed = field as Value | Constant | External
+      if (placed.kind === 'constant') return -1 - placed.start
+      return placed.kind === 'external' ? FIRST_EXTERNAL - placed.index : offsets.get(placed)!
     }
     const steps = this.#steps.map(({ op, name, fields }) => ({
       op,

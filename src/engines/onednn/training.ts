@@ -11,7 +11,7 @@ import type { Addon } from './addon.ts'
 import type { Workshop } from './engine.ts'
 import { ACTIVATIONS, countOf, positionsOf } from './geometry.ts'
 import { writeLayer } from './layers.ts'
-import { ProgramBuilder, type Value } from './program.ts'
+import { type External, ProgramBuilder, type Value } from './program.ts'
 
 export interface TrainingOptions {
   readonly batch: number
@@ -173,8 +173,10 @@ export class TrainingWriter {
     return { value, accumulate: false }
   }
 
-  /** The values in use of a parameter. */
-  gather(slice: ParameterSlice): Value {
+  /** The values in use of a parameter: where they lie, if all are. */
+  gather(slice: ParameterSlice): Value | External {
+    const whole = this.#whole(slice, 'value')
+    if (whole) return whole
     const value = this.builder.value(slice.name, sizeOf(slice))
     this.#slice(slice, this.#parameters.get(slice.name)!.value, value, false)
     return value
@@ -183,6 +185,22 @@ export class TrainingWriter {
   /** Adds a gradient to the full-size one. */
   scatter(slice: ParameterSlice, gradient: Value): void {
     this.#slice(slice, this.#parameters.get(slice.name)!.gradient, gradient, true)
+  }
+
+  /** Adds a gradient to the full-size one: in place, if `write` can accumulate and all of the parameter is in use. */
+  addGradient(slice: ParameterSlice, write: (dw: Value | External, accumulate: boolean) => void): void {
+    const whole = this.#whole(slice, 'gradient')
+    if (whole) return write(whole, true)
+    const value = this.builder.value(`gradient of ${slice.name}`, sizeOf(slice))
+    write(value, false)
+    this.scatter(slice, value)
+  }
+
+  /** A parameter's full-size array, if the sub-network uses all of it. */
+  #whole(slice: ParameterSlice, which: 'value' | 'gradient'): External | undefined {
+    const count = sizeOf(slice)
+    if (count < slice.fullShape.reduce((product, axis) => product * axis, 1)) return undefined
+    return { kind: 'external', index: this.#parameters.get(slice.name)![which], count }
   }
 
   #slice(slice: ParameterSlice, external: number, value: Value, scatter: boolean): void {
