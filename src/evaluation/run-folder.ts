@@ -259,8 +259,8 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
 }
 
 /**
- * What measures a configuration of a run, and estimates its batch-norm statistics first: with the views of the query
- * table, which would not take it up with others.
+ * What measures a configuration of a run, and estimates its batch-norm statistics first: with the views and the precision
+ * of the query table, which would not take it up with others.
  */
 export function calibrateCommand(
   { folder, config, network, table }: Pick<Run, 'folder' | 'config' | 'network' | 'table'>,
@@ -268,7 +268,8 @@ export function calibrateCommand(
 ): string {
   const shape = `--widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
   const { views = config.views } = table
-  return `mn-video test ${folder} ${shape}${views === config.views ? '' : ` --views ${views}`}`
+  const precision = table.precision ? ` --precision ${table.precision}` : ''
+  return `mn-video test ${folder} ${shape}${views === config.views ? '' : ` --views ${views}`}${precision}`
 }
 
 /** The newest run in a folder of runs: the one whose query table was written last. */

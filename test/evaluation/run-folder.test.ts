@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { digestOf, type QueryTable } from '../../src/evaluation/query-table.ts'
 import {
+  calibrateCommand,
   newestRun,
   readRun,
   readStatistics,
@@ -137,5 +138,17 @@ describe('run folder', () => {
     await expect(readStatistics(trained, run.table.entries[0]!)).rejects.toThrow(
       'no batch-norm statistics of its own',
     )
+  })
+
+  it('is calibrated with the views and the precision of its query table', async () => {
+    const path = join(folder, 'calibrated')
+    await makeRun(path, SMALL_X3D)
+    const { table, ...rest } = await readRun(path)
+    const run = { ...rest, table, folder: 'runs/x3d' }
+    const command = 'mn-video test runs/x3d --widths 0.7 --frames 2 --sizes 32'
+    const configuration = { width: 0.7, frames: 2, size: 32 }
+    expect(calibrateCommand(run, configuration)).toBe(command)
+    const other = { ...run, table: { ...table, views: '3x1', precision: 'bf16' as const } }
+    expect(calibrateCommand(other, configuration)).toBe(`${command} --views 3x1 --precision bf16`)
   })
 })
