@@ -6,7 +6,7 @@ import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
-import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
+import { formatMacs, type QueryTable, roundedUp } from '../evaluation/query-table.ts'
 import type { SweepResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { BACKEND_OPTION, collect, count, listOf, positiveNumber, precisionOption } from './arguments.ts'
@@ -145,7 +145,7 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
 function describe(folder: string, { results, table }: Tested): string {
   const frontier = frontierOf(results)
   const run = shellQuoted(folder)
-  const [{ views = '1x1', samples = 0 } = {}] = results
+  const [{ views = '1x1', precision = 'float32', samples = 0 } = {}] = results
   return [
     '',
     `The frontier: ${frontier.length} of ${results.length} configurations that no other beats (${views} views, ${thousands(samples)} samples).`,
@@ -155,16 +155,26 @@ function describe(folder: string, { results, table }: Tested): string {
       ...frontier.map(row),
     ]),
     '',
-    ...(table.views === undefined || table.views === views
-      ? []
-      : [
-          `The query table stays the one of ${table.views} views. To use this configuration, test it with --views ${table.views}; to make a table of ${views}, test several.`,
-        ]),
+    ...leftAside(table, views, precision),
     `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
     'Next:',
     `  mn-video curve ${run}`,
-    `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}`,
+    `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}${precision === 'bf16' ? ' --precision bf16' : ''}`,
   ].join('\n')
+}
+
+/** Why a configuration that was tested alone is not in the query table, where it is of other views or another precision. */
+function leftAside(table: QueryTable, views: string, precision: Precision): string[] {
+  const { precision: tables = 'float32' } = table
+  const flags = [
+    ...(table.views === views ? [] : [`--views ${table.views}`]),
+    ...(tables === precision ? [] : [`--precision ${tables}`]),
+  ]
+  if (table.views === undefined || flags.length === 0) return []
+  const kind = (of: string, at: Precision) => `${of} views${at === 'bf16' ? ' in bf16' : ''}`
+  return [
+    `The query table stays the one of ${kind(table.views, tables)}. To use this configuration, test it with ${flags.join(' ')}; to make a table of ${kind(views, precision)}, test several.`,
+  ]
 }
 
 const row = ({ width, frames, size, macs, top1, top5, latencyMs, latencyRangeMs }: SweepResult) => [

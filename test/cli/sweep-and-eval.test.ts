@@ -155,22 +155,26 @@ describe('what a sweep measured', () => {
       ...['--frames', `${frames}`, '--sizes', `${size}`],
     ])
     expect(again).toContain(
-      'The query table stays the one of 1x1 views. To use this configuration, test it with --views 1x1; to make a table of 2x3, test several.\n',
+      'The query table stays the one of 1x1 views. To use this configuration, test it with --views 1x1; to make a table of 2x3 views, test several.\n',
     )
   })
 
   it.skipIf(onednnUnavailable())('is kept apart for each precision', { timeout }, async () => {
     const before = await readTable()
-    const { stdout, stderr } = await mnVideo([
-      ...['test', run, '--json', '--precision', 'bf16', '--widths', `${NARROW.width}`],
+    const args = [
+      ...['test', run, '--precision', 'bf16', '--widths', `${NARROW.width}`],
       ...['--frames', `${NARROW.frames}`, '--sizes', `${NARROW.size}`],
-    ])
+    ]
+    const { stdout, stderr } = await mnVideo([...args, '--json'])
     expect(stderr).toBe('')
     const { results } = JSON.parse(stdout) as Tested
     expect(results.map(({ precision, samples }) => ({ precision, samples }))).toEqual([
       { precision: 'bf16', samples: 8 },
     ])
     expect(await readTable()).toEqual(before)
+    expect((await mnVideo(args)).stdout).toContain(
+      'The query table stays the one of 1x1 views. To use this configuration, test it with --precision float32; to make a table of 1x1 views in bf16, test several.\n',
+    )
     const evaluated = await mnVideo([
       ...['eval', '--model', run, ...exactly(NARROW), '--clip', clip, '--precision', 'bf16', '--json'],
     ])
