@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import type { Inputs } from '../src/engines/engine.ts'
-import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
+import { openNativeEngine } from '../src/engines/native/engine.ts'
 import { x3d } from '../src/models/x3d.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { resolve, type SubNetwork } from '../src/network/resolve.ts'
@@ -12,7 +12,7 @@ import { initialStatistics } from '../src/network/store.ts'
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '10000' } } })
 const runs = Number(values.runs)
-const engine = await openOnednnEngine()
+const engine = await openNativeEngine()
 const network = x3d({ classes: 10, frames: 4, size: 32, depthFactor: 0.4, dropout: 0.5 })
 const weights = initialise(network, 1)
 const work = [1, 0.83, 0.63].map((width) => {

@@ -14,7 +14,7 @@ import { onnxOf } from '../src/checkpoints/onnx/from-network.ts'
 import { encodeModel } from '../src/checkpoints/onnx/model.ts'
 import { feedsOf, largestDifference } from '../src/checkpoints/onnx/runtime.ts'
 import type { Engine, Inputs } from '../src/engines/engine.ts'
-import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
+import { openNativeEngine } from '../src/engines/native/engine.ts'
 import { openTfjsEngine } from '../src/engines/tfjs/engine.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { createRandom } from '../src/network/random.ts'
@@ -40,16 +40,16 @@ const tensorflow = await openTfjsEngine('tensorflow')
 
 if (options.steps !== undefined) await watchMemory(Number(options.steps))
 else {
-  const onednn = await openOnednnEngine()
+  const native = await openNativeEngine()
   console.log(`${cpus()[0]?.model.trim()}, ${cpus().length} processors, float32`)
-  console.log(`${onednn.description}; ${tensorflow.description}; ONNX Runtime ${ort.env.versions.common}`)
+  console.log(`${native.description}; ${tensorflow.description}; ONNX Runtime ${ort.env.versions.common}`)
   console.log(`median (fastest … slowest) of ${repeats} runs in turn, milliseconds`)
   for (const { name, network, configuration } of WORK) {
     if (positionals.length > 0 && !positionals.some((asked) => name.includes(asked))) continue
     const subNetwork = resolve(network(), configuration)
     const sides = options.training
-      ? await trainingSides([onednn, tensorflow], subNetwork, name.startsWith('x3d') ? 2 : 1)
-      : await inferenceSides([onednn, tensorflow], subNetwork)
+      ? await trainingSides([native, tensorflow], subNetwork, name.startsWith('x3d') ? 2 : 1)
+      : await inferenceSides([native, tensorflow], subNetwork)
     const times = sides.map(() => [] as number[])
     for (let i = 0; i <= repeats; i++) {
       for (const [s, { run }] of sides.entries()) times[s]!.push(await timed(run))

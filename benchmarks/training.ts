@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util'
 import { largestDifference } from '../src/checkpoints/onnx/runtime.ts'
 import type { Inputs } from '../src/engines/engine.ts'
-import { openOnednnEngine } from '../src/engines/onednn/engine.ts'
+import { openNativeEngine } from '../src/engines/native/engine.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { isKind, resolve } from '../src/network/resolve.ts'
 import { initialStatistics } from '../src/network/store.ts'
@@ -28,7 +28,7 @@ const threads = Number(options.threads)
 const pytorchSteps = Number(options.pytorch)
 const python = pytorchSteps > 0 ? findPyTorch() : undefined
 const peaks: number[] = []
-const engine = await openOnednnEngine({ threads, timed: options.profile })
+const engine = await openNativeEngine({ threads, timed: options.profile })
 console.log(`${engine.description}; median (fastest) of ${repeats}, milliseconds`)
 if (!python && pytorchSteps > 0)
   console.log('PyTorch: not installed (on Debian: apt-get install python3-torch)')
@@ -81,7 +81,7 @@ for (const { name, network, configuration } of WORK) {
       }),
     )
     if (peer && i <= pytorchSteps) pytorch.push(await peer.step())
-    peaks.push(engine.measurePeak())
+    peaks.push((await engine.measurePeak()).gflops)
     // The first step's memory is new, and what touches it first would seem slow.
     if (i === 0) first = options.profile ? trainer.profile() : []
   }
@@ -95,7 +95,7 @@ for (const { name, network, configuration } of WORK) {
   console.log(
     `${name.padEnd(24)} batch ${batch}: step ${median(step!).toFixed(0)} (${step![0]!.toFixed(0)}), ` +
       `inference ${median(forward!).toFixed(0)} (${forward![0]!.toFixed(0)}), ratio ${(median(step!) / median(forward!)).toFixed(2)}; ` +
-      `${gflops.toFixed(0)} GFLOP/s = ${((100 * gflops) / median(peaks.sort((a, b) => a - b))).toFixed(0)} % of oneDNN's matmul; ` +
+      `${gflops.toFixed(0)} GFLOP/s = ${((100 * gflops) / median(peaks.sort((a, b) => a - b))).toFixed(0)} % of the peak; ` +
       `arena ${(trainer.arenaBytes / batch / 2 ** 20).toFixed(0)} MiB per clip`,
   )
   if (peer) {

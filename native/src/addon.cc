@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "instruction_set.h"
-#include "onednn.h"
 #include "runner.h"
 #include "steps.h"
 
@@ -190,7 +189,7 @@ class Program : public Napi::ObjectWrap<Program> {
       const Napi::Object step = steps.Get(i).As<Napi::Object>();
       const std::string name = step.Get("op").ToString().Utf8Value() + " " + step.Get("name").ToString().Utf8Value();
       try {
-        plan_->steps.push_back(make_step(step, sizes, plan_->constants ? plan_->constants->data() : nullptr));
+        plan_->steps.push_back(make_step(step, sizes));
       } catch (const Napi::Error&) {
         throw;
       } catch (const std::exception& error) {
@@ -231,8 +230,7 @@ class Program : public Napi::ObjectWrap<Program> {
     const unsigned char* cancelled = cancel.As<Napi::Uint8Array>().Data();
     auto task = std::make_unique<Task>();
     task->threads = static_cast<int>(info[1].ToNumber().Int64Value());
-    task->work = [plan = plan_, arena, externals = std::move(externals), cancelled, threads = task->threads](const std::atomic<bool>& stopping) {
-      onednn::use_threads(threads);
+    task->work = [plan = plan_, arena, externals = std::move(externals), cancelled](const std::atomic<bool>& stopping) {
       const Memory memory{arena ? arena->data() : nullptr, plan->constants ? plan->constants->data() : nullptr,
                           externals.data()};
       return run_steps(*plan, memory, cancelled, stopping);
@@ -284,21 +282,20 @@ Napi::Value WinogradScratch(const Napi::CallbackInfo& info) {
   }
 }
 
-Napi::Value MeasurePeak(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), onednn::measure_peak(static_cast<int>(info[0].ToNumber().Int64Value())));
-}
+Napi::Value InstructionSet(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), best_kernels().name); }
+
+Napi::Value HasBf16(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), best_kernels().has_bf16); }
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Instance);
-  exports.Set("instructionSet", best_kernels().name);
-  exports.Set("hasBf16", best_kernels().has_bf16);
-  exports.Set("onednnVersion", onednn::version());
+  // Asked each time, as kernels are: MN_VIDEO_ISA may have changed.
+  exports.DefineProperties({Napi::PropertyDescriptor::Accessor<InstructionSet>("instructionSet", napi_enumerable),
+                            Napi::PropertyDescriptor::Accessor<HasBf16>("hasBf16", napi_enumerable)});
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));
   exports.Set("packedSize", Napi::Function::New<PackedSize>(env));
   exports.Set("winogradPackedSize", Napi::Function::New<WinogradPackedSize>(env));
   exports.Set("winogradScratch", Napi::Function::New<WinogradScratch>(env));
-  exports.Set("measurePeak", Napi::Function::New<MeasurePeak>(env));
   return exports;
 }
 

@@ -1,12 +1,9 @@
 #include "steps.h"
 
 #include <map>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "instruction_set.h"
-#include "onednn.h"
 
 namespace mn {
 namespace {
@@ -40,7 +37,7 @@ Dense dense_of(const Fields& f) {
   return op;
 }
 
-Step dense_step(const Fields& f, const Kernels& k, const float*) {
+Step dense_step(const Fields& f, const Kernels& k) {
   Dense op = dense_of(f);
   const long taps = op.window.taps();
   op.packed = f.value("packed", k.packed_size(taps, op.depth, op.out_channels));
@@ -48,29 +45,14 @@ Step dense_step(const Fields& f, const Kernels& k, const float*) {
 }
 
 // The same over weights packed by `pack_bf16`.
-Step dense_bf16(const Fields& f, const Kernels& k, const float*) {
+Step dense_bf16(const Fields& f, const Kernels& k) {
   Dense op = dense_of(f);
   if (op.transposed) f.fail("has no gradient");
   op.packed = f.value("packed", k.packed_size_bf16(op.window.taps(), op.depth, op.out_channels));
   return [op, run = k.dense_bf16](const Memory& m) { run(op, m); };
 }
 
-// By oneDNN where it has a fast kernel, else by ours.
-Step onednn_step(const Fields& f, const Kernels& k, const float* constants) {
-  Dense op = dense_of(f);
-  const Ref weights = f.value("weights", op.window.taps() * op.in_channels * op.out_channels);
-  if (weights >= 0 || op.depth != op.in_channels || op.gates != nowhere || op.prologue || op.transposed || op.accumulate)
-    f.fail("is not for oneDNN");
-  const float* values = constants + (-1 - weights);
-  if (onednn::Convolution convolution = onednn::convolution(op, values)) return convolution;
-  const long taps = op.window.taps();
-  const auto packed = std::make_shared<std::vector<float>>(k.packed_size(taps, op.in_channels, op.out_channels));
-  k.pack(values, packed->data(), taps, op.in_channels, op.out_channels, false);
-  op.prepacked = packed->data();
-  return [op, packed, run = k.dense](const Memory& m) { run(op, m); };
-}
-
-Step pack_dense(const Fields& f, const Kernels& k, const float*) {
+Step pack_dense(const Fields& f, const Kernels& k) {
   PackDense op{};
   op.taps = f.whole("taps");
   op.in = f.whole("in");
@@ -81,7 +63,7 @@ Step pack_dense(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.pack_dense](const Memory& m) { run(op, m); };
 }
 
-Step dense_weight_gradient(const Fields& f, const Kernels& k, const float*) {
+Step dense_weight_gradient(const Fields& f, const Kernels& k) {
   DenseWeightGradient op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -109,7 +91,7 @@ Op winograd_sizes(const Fields& f) {
   return op;
 }
 
-Step winograd(const Fields& f, const Kernels& k, const float*) {
+Step winograd(const Fields& f, const Kernels& k) {
   Winograd op = winograd_sizes<Winograd>(f);
   const long positions = op.extent.positions();
   op.x = f.value("x", positions * op.in_channels);
@@ -123,7 +105,7 @@ Step winograd(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.winograd](const Memory& m) { run(op, m); };
 }
 
-Step pack_winograd(const Fields& f, const Kernels& k, const float*) {
+Step pack_winograd(const Fields& f, const Kernels& k) {
   PackWinograd op{};
   op.in = f.whole("in");
   op.out = f.whole("out");
@@ -135,7 +117,7 @@ Step pack_winograd(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.pack_winograd](const Memory& m) { run(op, m); };
 }
 
-Step winograd_weight_gradient(const Fields& f, const Kernels& k, const float*) {
+Step winograd_weight_gradient(const Fields& f, const Kernels& k) {
   WinogradWeightGradient op = winograd_sizes<WinogradWeightGradient>(f);
   const long positions = op.extent.positions();
   op.x = f.value("x", positions * op.in_channels);
@@ -146,7 +128,7 @@ Step winograd_weight_gradient(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.winograd_weight_gradient](const Memory& m) { run(op, m); };
 }
 
-Step channelwise(const Fields& f, const Kernels& k, const float*) {
+Step channelwise(const Fields& f, const Kernels& k) {
   Channelwise op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -163,7 +145,7 @@ Step channelwise(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.channelwise](const Memory& m) { run(op, m); };
 }
 
-Step channelwise_weight_gradient(const Fields& f, const Kernels& k, const float*) {
+Step channelwise_weight_gradient(const Fields& f, const Kernels& k) {
   ChannelwiseWeightGradient op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -175,7 +157,7 @@ Step channelwise_weight_gradient(const Fields& f, const Kernels& k, const float*
   return [op, run = k.channelwise_weight_gradient](const Memory& m) { run(op, m); };
 }
 
-Step moments(const Fields& f, const Kernels& k, const float*) {
+Step moments(const Fields& f, const Kernels& k) {
   Moments op{};
   op.rows = f.whole("rows");
   op.channels = f.whole("channels");
@@ -185,7 +167,7 @@ Step moments(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.moments](const Memory& m) { run(op, m); };
 }
 
-Step normalise(const Fields& f, const Kernels& k, const float*) {
+Step normalise(const Fields& f, const Kernels& k) {
   Normalise op{};
   op.rows = f.whole("rows");
   op.channels = f.whole("channels");
@@ -202,7 +184,7 @@ Step normalise(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.normalise](const Memory& m) { run(op, m); };
 }
 
-Step normalise_backward(const Fields& f, const Kernels& k, const float*) {
+Step normalise_backward(const Fields& f, const Kernels& k) {
   NormaliseBackward op{};
   op.rows = f.whole("rows");
   op.channels = f.whole("channels");
@@ -224,7 +206,7 @@ Step normalise_backward(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.normalise_backward](const Memory& m) { run(op, m); };
 }
 
-Step pointwise(const Fields& f, const Kernels& k, const float*) {
+Step pointwise(const Fields& f, const Kernels& k) {
   Pointwise op{};
   op.batch = f.whole("batch");
   op.positions = f.whole("positions");
@@ -239,7 +221,7 @@ Step pointwise(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.pointwise](const Memory& m) { run(op, m); };
 }
 
-Step pointwise_backward(const Fields& f, const Kernels& k, const float*) {
+Step pointwise_backward(const Fields& f, const Kernels& k) {
   PointwiseBackward op{};
   op.batch = f.whole("batch");
   op.positions = f.whole("positions");
@@ -260,7 +242,7 @@ Step pointwise_backward(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.pointwise_backward](const Memory& m) { run(op, m); };
 }
 
-Step copy_channels(const Fields& f, const Kernels& k, const float*) {
+Step copy_channels(const Fields& f, const Kernels& k) {
   CopyChannels op{};
   op.rows = f.whole("rows");
   op.x_channels = f.whole("xChannels");
@@ -275,7 +257,7 @@ Step copy_channels(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.copy_channels](const Memory& m) { run(op, m); };
 }
 
-Step max_pool(const Fields& f, const Kernels& k, const float*) {
+Step max_pool(const Fields& f, const Kernels& k) {
   MaxPool op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -293,7 +275,7 @@ Step max_pool(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.max_pool_backward](const Memory& m) { run(op, m); };
 }
 
-Step average_pool(const Fields& f, const Kernels& k, const float*) {
+Step average_pool(const Fields& f, const Kernels& k) {
   AveragePool op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -306,7 +288,7 @@ Step average_pool(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.average_pool](const Memory& m) { run(op, m); };
 }
 
-Step reduce_parts(const Fields& f, const Kernels& k, const float*) {
+Step reduce_parts(const Fields& f, const Kernels& k) {
   ReduceParts op{};
   op.batch = f.whole("batch");
   op.parts = f.whole("parts");
@@ -317,7 +299,7 @@ Step reduce_parts(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.reduce_parts](const Memory& m) { run(op, m); };
 }
 
-Step resample(const Fields& f, const Kernels& k, const float*) {
+Step resample(const Fields& f, const Kernels& k) {
   Resample op{};
   op.in = f.extent("in");
   op.out = f.extent("out");
@@ -329,7 +311,7 @@ Step resample(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.resample](const Memory& m) { run(op, m); };
 }
 
-Step dropout(const Fields& f, const Kernels& k, const float*) {
+Step dropout(const Fields& f, const Kernels& k) {
   Dropout op{};
   op.count = f.whole("count");
   op.x = f.value("x", op.count);
@@ -341,7 +323,7 @@ Step dropout(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.dropout](const Memory& m) { run(op, m); };
 }
 
-Step input(const Fields& f, const Kernels& k, const float*) {
+Step input(const Fields& f, const Kernels& k) {
   Input op{};
   op.in = f.extent("in");
   op.border_height = f.whole("borderHeight", 0);
@@ -355,7 +337,7 @@ Step input(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.input](const Memory& m) { run(op, m); };
 }
 
-Step slice(const Fields& f, const Kernels& k, const float*) {
+Step slice(const Fields& f, const Kernels& k) {
   Slice op{};
   op.external = f.external("external");
   op.taps = f.whole("taps");
@@ -377,7 +359,7 @@ Step slice(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.slice](const Memory& m) { run(op, m); };
 }
 
-Step loss(const Fields& f, const Kernels& k, const float*) {
+Step loss(const Fields& f, const Kernels& k) {
   Loss op{};
   op.batch = f.whole("batch");
   op.positions = f.whole("positions");
@@ -392,7 +374,7 @@ Step loss(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.loss](const Memory& m) { run(op, m); };
 }
 
-Step square_sum(const Fields& f, const Kernels& k, const float*) {
+Step square_sum(const Fields& f, const Kernels& k) {
   SquareSum op{};
   op.external = f.external("external");
   op.count = f.whole("count");
@@ -402,7 +384,7 @@ Step square_sum(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.square_sum](const Memory& m) { run(op, m); };
 }
 
-Step descend(const Fields& f, const Kernels& k, const float*) {
+Step descend(const Fields& f, const Kernels& k) {
   Descend op{};
   op.parameter = f.external("parameter");
   op.gradient = f.external("gradient");
@@ -415,12 +397,29 @@ Step descend(const Fields& f, const Kernels& k, const float*) {
   return [op, run = k.descend](const Memory& m) { run(op, m); };
 }
 
-using Maker = Step (*)(const Fields&, const Kernels&, const float*);
+Step multiply_adds(const Fields& f, const Kernels& k) {
+  MultiplyAdds op{};
+  op.items = f.whole("items");
+  op.y = f.value("y", op.items);
+  op.factor = f.number("factor");
+  return [op, run = k.multiply_adds](const Memory& m) { run(op, m); };
+}
+
+Step stream(const Fields& f, const Kernels& k) {
+  Stream op{};
+  op.count = f.whole("count");
+  op.a = f.value("a", op.count);
+  op.b = f.value("b", op.count);
+  op.y = f.value("y", op.count);
+  op.factor = f.number("factor");
+  return [op, run = k.stream](const Memory& m) { run(op, m); };
+}
+
+using Maker = Step (*)(const Fields&, const Kernels&);
 
 const std::map<std::string, Maker> makers = {
     {"dense", dense_step},
     {"denseBf16", dense_bf16},
-    {"denseOnednn", onednn_step},
     {"packDense", pack_dense},
     {"denseWeightGradient", dense_weight_gradient},
     {"winograd", winograd},
@@ -444,15 +443,17 @@ const std::map<std::string, Maker> makers = {
     {"loss", loss},
     {"squareSum", square_sum},
     {"descend", descend},
+    {"multiplyAdds", multiply_adds},
+    {"stream", stream},
 };
 
 }  // namespace
 
-Step make_step(const Napi::Object& description, const Sizes& sizes, const float* constants) {
+Step make_step(const Napi::Object& description, const Sizes& sizes) {
   const Fields fields(description, sizes);
   const auto maker = makers.find(fields.text("op"));
   if (maker == makers.end()) fields.fail("is not an operation of this add-on");
-  return maker->second(fields, best_kernels(), constants);
+  return maker->second(fields, best_kernels());
 }
 
 long winograd_scratch(const Napi::Object& description) {

@@ -8,9 +8,8 @@ namespace mn {
 
 using Step = std::function<void(const Memory&)>;
 
-// `constants` are read by steps that prepare themselves (oneDNN's). Throws std::exception naming the step and
-// the reason.
-Step make_step(const Napi::Object& description, const Sizes& sizes, const float* constants);
+// Throws std::exception naming the step and the reason.
+Step make_step(const Napi::Object& description, const Sizes& sizes);
 
 // Floats of scratch memory that a step `winograd` or `winogradWeightGradient` with these sizes needs.
 long winograd_scratch(const Napi::Object& description);

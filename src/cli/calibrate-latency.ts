@@ -13,7 +13,7 @@ export function addCalibrateLatency(program: Command): void {
     .description('time the configurations of a run that can run here, for budgets in milliseconds')
     .argument('<run>', 'the folder of a run')
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
-    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
     .addOption(precisionOption())
     .addHelpText(
       'after',

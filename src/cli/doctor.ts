@@ -2,7 +2,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import { ENGINES, openEngine } from '../engines/index.ts'
-import { type OnednnEngine, onednnUnavailable, openOnednnEngine } from '../engines/onednn/engine.ts'
+import { type NativeEngine, nativeUnavailable, openNativeEngine } from '../engines/native/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
@@ -68,18 +68,18 @@ async function media(): Promise<Finding[]> {
 }
 
 async function native(): Promise<Finding[]> {
-  const what = 'onednn'
-  const reason = onednnUnavailable()
+  const what = 'native'
+  const reason = nativeUnavailable()
   if (reason !== undefined) return [{ what, state: 'absent', detail: reason }]
-  const engine = await openOnednnEngine()
+  const engine = await openNativeEngine()
   return [
     { what, state: 'ok', detail: engine.description },
-    { what: 'onednn bf16', ...bf16Of(engine) },
-    { what: 'onednn memory', state: 'ok', detail: await memoryOf(engine) },
+    { what: 'native bf16', ...bf16Of(engine) },
+    { what: 'native memory', state: 'ok', detail: await memoryOf(engine) },
   ]
 }
 
-const bf16Of = ({ bf16 }: OnednnEngine): Pick<Finding, 'state' | 'detail'> =>
+const bf16Of = ({ bf16 }: NativeEngine): Pick<Finding, 'state' | 'detail'> =>
   bf16 === 'native'
     ? { state: 'ok', detail: 'avx512_bf16' }
     : {
@@ -89,7 +89,7 @@ const bf16Of = ({ bf16 }: OnednnEngine): Pick<Finding, 'state' | 'detail'> =>
       }
 
 /** What the engine holds outside the JS heap once it has run a common network, which shows that it runs, too. */
-async function memoryOf(engine: OnednnEngine): Promise<string> {
+async function memoryOf(engine: NativeEngine): Promise<string> {
   const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
   const { frames, size } = network
   const subNetwork = resolve(network, { width: 1, frames, size })

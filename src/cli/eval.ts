@@ -67,7 +67,7 @@ export function addEval(program: Command): void {
     .option('--labels <file>', "class names, one a line (default: the run's)")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
     .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(

@@ -48,7 +48,7 @@ export function addTest(program: Command): void {
     )
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
     .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(

@@ -42,7 +42,7 @@ export function addTrain(program: Command): void {
     .option('--tensorboard', "write TensorBoard event files into the run's folder")
     .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
     .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the onednn engine (default: all processors)', count)
+    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
     .addHelpText(
       'after',
       '\nExamples:\n  mn-video train configs/x3d.yml --set dataset_dir=/data/kinetics --set batch_size=8 --set accumulate=16\n' +

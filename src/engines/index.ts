@@ -1,13 +1,13 @@
 /** The table of engines, and the choice of one. */
 import { MnVideoError } from '../errors.ts'
 import type { Engine } from './engine.ts'
-import { onednnUnavailable, openOnednnEngine } from './onednn/engine.ts'
+import { nativeUnavailable, openNativeEngine } from './native/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from './tfjs/engine.ts'
 
 export { TFJS_BACKENDS, type TfjsBackend }
 
 /** In order of preference. */
-export const ENGINES = ['onednn', 'tfjs'] as const
+export const ENGINES = ['native', 'tfjs'] as const
 export type EngineName = (typeof ENGINES)[number]
 
 export interface EngineOptions {
@@ -18,7 +18,7 @@ export interface EngineOptions {
 }
 
 const OPENERS: Record<EngineName, (options: EngineOptions) => Promise<Engine>> = {
-  onednn: (options) => openOnednnEngine(options),
+  native: (options) => openNativeEngine(options),
   tfjs: ({ backend }) => openTfjsEngine(backend),
 }
 
@@ -39,10 +39,10 @@ export async function openEngine(name?: EngineName, options: EngineOptions = {})
         `there is no tfjs backend "${backend}". Give one of ${TFJS_BACKENDS.join(', ')}.`,
       )
     }
-    if (name === 'onednn') {
-      throw new MnVideoError('usage', 'the onednn engine has no backends; they belong to --engine tfjs.')
+    if (name === 'native') {
+      throw new MnVideoError('usage', 'the native engine has no backends; they belong to --engine tfjs.')
     }
     return OPENERS.tfjs(options)
   }
-  return OPENERS[name ?? (onednnUnavailable() === undefined ? 'onednn' : 'tfjs')](options)
+  return OPENERS[name ?? (nativeUnavailable() === undefined ? 'native' : 'tfjs')](options)
 }

@@ -19,7 +19,7 @@ export function checkPrecision(engine: Described, precision: Precision = 'float3
   if (precision === 'bf16' && !engine.bf16) {
     throw new MnVideoError(
       'usage',
-      `the ${engine.name} engine computes in float32 alone; bf16 needs the onednn engine.`,
+      `the ${engine.name} engine computes in float32 alone; bf16 needs the native engine.`,
     )
   }
 }

@@ -24,7 +24,7 @@ export interface LoadOptions {
   readonly backend?: TfjsBackend
   /** Threads that the engine uses, where it lets one choose; default: all processors. */
   readonly threads?: number
-  /** What dense layers multiply: `float32` (default), or `bf16`, which the onednn engine has. */
+  /** What dense layers multiply: `float32` (default), or `bf16`, which the native engine has. */
   readonly precision?: Precision
   /** A file with one class name a line; default: the configuration's `labels`. */
   readonly labels?: string

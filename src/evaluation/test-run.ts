@@ -45,7 +45,7 @@ export interface TestOptions extends EngineOptions {
   /** Configuration keys that say where the data lie now, as `key=value`. */
   readonly set?: readonly string[]
   readonly engine?: EngineName
-  /** What dense layers multiply: `float32` (default), or `bf16`, which the onednn engine has. */
+  /** What dense layers multiply: `float32` (default), or `bf16`, which the native engine has. */
   readonly precision?: Precision
   readonly signal?: AbortSignal
   readonly onEvent?: (event: TestEvent) => void

@@ -233,7 +233,7 @@ describe('mn-video doctor', () => {
     expect(stdout).toMatch(/FFmpeg +ok +\d/)
     expect(stdout).toMatch(/tfjs: wasm +ok/)
     expect(stdout).toMatch(/default engine +ok/)
-    expect(stdout).toMatch(/onednn +absent|onednn bf16 +(ok|absent) +.*avx512_bf16/)
+    expect(stdout).toMatch(/native +absent|native bf16 +(ok|absent) +.*avx512_bf16/)
   })
 
   it('says that FFmpeg is missing, and how to get it', async () => {

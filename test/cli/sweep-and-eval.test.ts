@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
-import { onednnUnavailable } from '../../src/engines/onednn/engine.ts'
+import { nativeUnavailable } from '../../src/engines/native/engine.ts'
 import { readPredictions } from '../../src/evaluation/predictions.ts'
 import { parseQueryTable, type QueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
 import { type Tested, testRun } from '../../src/evaluation/test-run.ts'
@@ -159,7 +159,7 @@ describe('what a sweep measured', () => {
     )
   })
 
-  it.skipIf(onednnUnavailable())('is kept apart for each precision', { timeout }, async () => {
+  it.skipIf(nativeUnavailable())('is kept apart for each precision', { timeout }, async () => {
     const before = await readTable()
     const args = [
       ...['test', run, '--precision', 'bf16', '--widths', `${NARROW.width}`],

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the AVX-512 kernels, and oneDNN's, on a processor that has them in emulation (Bochs), and compares what they
+# Runs the AVX-512 kernels on a processor that has them in emulation (Bochs), and compares what they
 # answer with the portable kernels here. It takes long; `npm run test:avx512`.
-#   CASES       those whose name matches, such as '^own: wide' or '^bf16' (outputs.ts); all by default
+#   CASES       those whose name matches, such as '^f32: wide' or '^bf16' (outputs.ts); all by default
 #   BOCHS       another Bochs than Debian's, built --with-nogui and without its debugger, such as one with avx512_bf16
 #   BOCHS_CPU   its processor; corei7_skylake_x by default
 set -e
@@ -26,16 +26,16 @@ fi
 npx tsc -p test/emulation --outDir "$work/js"
 rm -rf "$work/root" "$work/iso" "$work/serial.txt"
 root=$work/root
-mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/app/native/build/Release" "$work/iso/isolinux"
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/app/native/build" "$work/iso/isolinux"
 cp -r "$work/js" "$root/app/js"
 cp package.json "$root/app/"
-cp native/build/Release/mn_video.node "$root/app/native/build/Release/"
+cp native/build/mn_video.node "$root/app/native/build/"
 MN_VIDEO_ISA=portable node "$work/js/test/emulation/outputs.js" write "$root/app/portable.txt" "$CASES"
 
 cp /bin/busybox "$root/bin/"
 for command in sh mount poweroff; do ln -s busybox "$root/bin/$command"; done
 cp "$(readlink -f "$(command -v node)")" "$root/bin/node"
-for program in "$root/bin/node" native/build/Release/mn_video.node; do
+for program in "$root/bin/node" native/build/mn_video.node; do
   ldd "$program" | grep -o '/[^ ]*' | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp -Ln "$library" "$root$library"

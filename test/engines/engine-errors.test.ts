@@ -28,9 +28,9 @@ function breakLibraries(...names: string[]): void {
 
 describe('an engine', () => {
   it('that does not exist is refused with those that do', async () => {
-    const error = await errorOf(openEngine('onednn-gpu' as 'tfjs'))
+    const error = await errorOf(openEngine('native-gpu' as 'tfjs'))
     expect(error.code).toBe('usage')
-    expect(error.message).toMatch(/^there is no engine "onednn-gpu"\. Give one of .*tfjs/)
+    expect(error.message).toMatch(/^there is no engine "native-gpu"\. Give one of .*tfjs/)
   })
 
   it.each(['wasm', 'cpu'] as const)('opens on %s and says what it is', async (backend) => {

@@ -60,7 +60,7 @@ describe('the tfjs engine', () => {
 
   it('is what a backend asks for', async () => {
     expect(await openEngine(undefined, { backend: 'wasm' })).toMatchObject({ name: 'tfjs', backend: 'wasm' })
-    await expect(openEngine('onednn', { backend: 'wasm' })).rejects.toMatchObject({ code: 'usage' })
+    await expect(openEngine('native', { backend: 'wasm' })).rejects.toMatchObject({ code: 'usage' })
     await expect(openEngine('tfjs', { backend: 'webgpu' as 'wasm' })).rejects.toMatchObject({ code: 'usage' })
   })
 

@@ -2,7 +2,7 @@
  * Dense convolutions of the native engine in bfloat16, at awkward sizes, and what plain loops in double precision over
  * inputs and weights that were rounded to bfloat16 give for them.
  */
-import { loadAddon } from '../../src/engines/onednn/addon.ts'
+import { loadAddon } from '../../src/engines/native/addon.ts'
 import { createRandom } from '../../src/network/random.ts'
 
 type Axes = readonly [number, number, number]

@@ -55,7 +55,7 @@ struct Worker : Block {
     lay_out(phase, first_row, rows);
     if (is_gated(op))
       for (long r = 0; r < rows; r++) gate(r, (first_row + r) / op.out.sample());
-    const float* packed = op.prepacked ? op.prepacked : memory.at(op.packed);
+    const float* packed = memory.at(op.packed);
     const long inner = op.window.taps() * op.depth;
     long from = 0;
     do {

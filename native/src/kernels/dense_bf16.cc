@@ -85,7 +85,7 @@ struct Worker : Block {
   void run(const Phase& phase, long first_row, long rows, long first_panel, long last_panel) const {
     const long count = list_segments(phase);
     lay_out(phase, first_row, rows);
-    const float* packed = op.prepacked ? op.prepacked : memory.at(op.packed);
+    const float* packed = memory.at(op.packed);
     const long tap_pairs = round_to_pairs(op.depth) / 2;
     for (long from = 0, to = 0; from < count; from = to) {
       long depth = 0;

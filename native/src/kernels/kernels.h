@@ -54,7 +54,6 @@ struct Dense {
   int prologue;     // activation after the gates [batch, in_channels]; only for 1×1×1 at stride 1
   bool transposed;  // gradient with respect to the input
   bool accumulate;  // adds to y
-  const float* prepacked;  // instead of `packed`, or null
 };
 
 struct PackDense {
@@ -249,6 +248,21 @@ struct SquareSum {
   bool first, finish;
 };
 
+// Multiply-adds in registers; y gets one sum per item.
+struct MultiplyAdds {
+  Ref y;
+  long items;
+  float factor;
+};
+constexpr long multiply_adds_per_item = 1L << 20;
+
+// y = a + factor · b
+struct Stream {
+  Ref a, b, y;
+  long count;
+  float factor;
+};
+
 struct Kernels {
   const char* name;
   bool has_bf16;  // an instruction for products of bfloat16; else they are computed in float32
@@ -286,6 +300,8 @@ struct Kernels {
   void (*loss)(const Loss&, const Memory&);
   void (*square_sum)(const SquareSum&, const Memory&);
   void (*descend)(const Descend&, const Memory&);
+  void (*multiply_adds)(const MultiplyAdds&, const Memory&);
+  void (*stream)(const Stream&, const Memory&);
 };
 
 }  // namespace mn

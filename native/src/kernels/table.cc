@@ -37,6 +37,8 @@ void slice(const Slice&, const Memory&);
 void loss(const Loss&, const Memory&);
 void square_sum(const SquareSum&, const Memory&);
 void descend(const Descend&, const Memory&);
+void multiply_adds(const MultiplyAdds&, const Memory&);
+void stream(const Stream&, const Memory&);
 
 extern const Kernels kernels;
 const Kernels kernels = {
@@ -76,6 +78,8 @@ const Kernels kernels = {
     loss,
     square_sum,
     descend,
+    multiply_adds,
+    stream,
 };
 
 }  // namespace mn::MN_ISA

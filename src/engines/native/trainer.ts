@@ -24,7 +24,7 @@ const PROGRAM_LIMIT = 16
 
 const NOTHING = new Float32Array(0)
 
-export class OnednnTrainer implements Trainer {
+export class NativeTrainer implements Trainer {
   readonly #workshop: Workshop
   readonly #network: Network
   readonly #weights: ParameterStore

@@ -1,25 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
-import type { StepProfile } from '../../src/engines/onednn/profile.ts'
+import { nativeUnavailable, openNativeEngine } from '../../src/engines/native/engine.ts'
+import type { StepProfile } from '../../src/engines/native/profile.ts'
 import { testConformance } from '../support/conformance.ts'
 import { blockedCases, conformanceCases, materials, wideCases } from '../support/conformance-cases.ts'
 
-const unavailable = onednnUnavailable()
+const unavailable = nativeUnavailable()
 
-describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
-  testConformance(() => openOnednnEngine(), { cases: [...conformanceCases(), ...wideCases()] })
+describe.skipIf(unavailable)(`native engine${unavailable ? ` (${unavailable})` : ''}: conformance`, () => {
+  testConformance(() => openNativeEngine(), { cases: [...conformanceCases(), ...wideCases()] })
 })
 
-describe.skipIf(unavailable)(
-  'onednn engine on one thread with dense convolutions by oneDNN: conformance',
-  () => {
-    // Training does not use oneDNN: gradients are checked above.
-    testConformance(() => openOnednnEngine({ threads: 1, dense: 'onednn' }), { gradients: false })
-  },
-)
-
-describe.skipIf(unavailable)('onednn engine on three threads: conformance', () => {
-  testConformance(() => openOnednnEngine({ threads: 3, dense: 'own' }), { cases: blockedCases() })
+describe.skipIf(unavailable)('native engine on three threads: conformance', () => {
+  testConformance(() => openNativeEngine({ threads: 3 }), { cases: blockedCases() })
 })
 
 describe.skipIf(unavailable)('Winograd filtering', () => {
@@ -31,7 +23,7 @@ describe.skipIf(unavailable)('Winograd filtering', () => {
   it.each([...filling, ...blockedCases()])('computes $title', async (each) => {
     const { subNetwork, batch } = each
     const { weights, inputs, statistics } = materials(each)
-    const engine = await openOnednnEngine({ dense: 'own', timed: true })
+    const engine = await openNativeEngine({ timed: true })
     const plan = await engine.compile(subNetwork, weights, { statistics })
     expect(filtered(plan.profile(batch))).toEqual(['winograd'])
     plan.dispose()

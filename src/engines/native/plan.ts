@@ -122,7 +122,6 @@ export class CompiledPlan implements Plan {
       threads: this.#workshop.threads,
       batch,
       keep,
-      onednn: this.#workshop.onednn && this.#options.precision !== 'bf16',
     })
     this.#constants.set(folding, constants)
     const built = written.builder.build(this.#workshop.addon, constants.memory(), this.#workshop.timed)

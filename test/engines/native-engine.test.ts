@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import type { FrameBatch } from '../../src/engines/engine.ts'
-import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
+import { nativeUnavailable, openNativeEngine } from '../../src/engines/native/engine.ts'
 import { x3d } from '../../src/models/x3d.ts'
 import { initialise } from '../../src/network/initialise.ts'
 import { resolve } from '../../src/network/resolve.ts'
 import { initialStatistics } from '../../src/network/store.ts'
 
-const unavailable = onednnUnavailable()
+const unavailable = nativeUnavailable()
 const network = x3d({ classes: 7, frames: 4, size: 32, depthFactor: 0.4, dropout: 0.5 })
 const at = (width: number) => resolve(network, { width, frames: 4, size: 32 })
 const normalisation = { mean: [0.45, 0.4, 0.5], std: [0.225, 0.2, 0.25] }
@@ -30,9 +30,9 @@ function weightsOf(seed: number) {
   return weights
 }
 
-describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` : ''}`, () => {
+describe.skipIf(unavailable)(`native engine${unavailable ? ` (${unavailable})` : ''}`, () => {
   it('queues requests and answers each with its own result', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const weights = weightsOf(1)
     const plans = await Promise.all(
       [1, 0.63].map((width) =>
@@ -50,7 +50,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
     'takes one processor from its helper, and none from other threads',
     // The leader's, which by now may have moved to another.
     async () => {
-      const engine = await openOnednnEngine({ threads: 2 })
+      const engine = await openNativeEngine({ threads: 2 })
       const plan = await engine.compile(at(1), weightsOf(1), { statistics: initialStatistics(at(1)) })
       await plan.run({ clip: clip(1) })
       const processors = readdirSync('/proc/self/task').map((task) => {
@@ -65,7 +65,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   )
 
   it('normalises bytes as the interface says', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const plan = await engine.compile(at(1), weightsOf(1), {
       statistics: initialStatistics(at(1)),
       normalisation,
@@ -82,7 +82,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('keeps the weights as they were compiled, and compiles anew when they change', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const weights = weightsOf(1)
     const statistics = initialStatistics(at(1))
     const before = await engine.compile(at(1), weights, { statistics })
@@ -96,7 +96,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('drops plans that nobody holds when they exceed the cache, the longest unused first', async () => {
-    const engine = await openOnednnEngine({ cacheBytes: 1 })
+    const engine = await openNativeEngine({ cacheBytes: 1 })
     const weights = weightsOf(1)
     for (const width of [1, 0.8, 0.63]) {
       const plan = await engine.compile(at(width), weights, { statistics: initialStatistics(at(width)) })
@@ -108,12 +108,12 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('refuses what it cannot run with a reason', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const weights = weightsOf(1)
     await expect(engine.compile(at(1), weights, { statistics: new Map() })).rejects.toThrow(
       /has none\. Calibrate/,
     )
-    await expect(openOnednnEngine({ threads: 0 })).rejects.toThrow(/threads must be/)
+    await expect(openNativeEngine({ threads: 0 })).rejects.toThrow(/threads must be/)
     const trainer = await engine.openTrainer(network, weights, {
       momentum: 0,
       nesterov: false,
@@ -124,7 +124,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('drops the same values for the same seed, others for another, none without', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const trainer = await engine.openTrainer(network, weightsOf(1), {
       momentum: 0,
       nesterov: false,
@@ -144,7 +144,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('clips gradients to a norm and smooths labels', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const options = { momentum: 0, nesterov: false, weightDecay: 0 }
     const weights = weightsOf(1)
     const before = new Map([...weights.values].map(([name, values]) => [name, values.slice()]))
@@ -164,7 +164,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('cancels a run that waits and one under way, and goes on with the next', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const plan = await engine.compile(at(1), weightsOf(1), { statistics: initialStatistics(at(1)) })
     const { logits } = await plan.run({ clip: clip(1) })
     const controller = new AbortController()
@@ -182,7 +182,7 @@ describe.skipIf(unavailable)(`onednn engine${unavailable ? ` (${unavailable})` :
   })
 
   it('survives the end of a worker whose run is under way', async () => {
-    const built = fileURLToPath(new URL('../../native/build/Release/mn_video.node', import.meta.url))
+    const built = fileURLToPath(new URL('../../native/build/mn_video.node', import.meta.url))
     // Sums that take seconds, were they not given up.
     const source = `
       const { parentPort, workerData } = require('node:worker_threads')

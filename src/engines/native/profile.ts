@@ -25,7 +25,6 @@ function flopsOf(op: string, fields: Fields): number {
   switch (op) {
     case 'dense':
     case 'denseBf16':
-    case 'denseOnednn':
     case 'denseWeightGradient': {
       const positions = product(fields.transposed ? 'in' : 'out')
       return 2 * positions * product('kernel') * (fields.depth as number) * (fields.outChannels as number)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type WinogradUse, winogradSizes } from '../../src/engines/onednn/winograd.ts'
+import { type WinogradUse, winogradSizes } from '../../src/engines/native/winograd.ts'
 import type { Triple } from '../../src/network/graph.ts'
 
 const PLANE: Triple = [1, 3, 3]

@@ -1,5 +1,5 @@
 /**
- * The native engine: our add-on over oneDNN and our own kernels. Runs queue: one at a time uses all threads, so
+ * The native engine: our add-on of vector kernels. Runs queue: one at a time uses all threads, so
  * that all plans share one arena. Compiled plans are kept until newer ones need the room.
  */
 import { availableParallelism } from 'node:os'
@@ -10,34 +10,30 @@ import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Engine, TrainerOptions } from '../engine.ts'
 import { checkPrecision } from '../precision.ts'
 import { type Addon, loadAddon, type NativeMemory } from './addon.ts'
+import { measurePeak, type Peak } from './peak.ts'
 import { CompiledPlan } from './plan.ts'
 import type { BuiltProgram } from './program.ts'
-import { OnednnTrainer } from './trainer.ts'
+import { NativeTrainer } from './trainer.ts'
 
-export interface OnednnOptions {
+export interface NativeOptions {
   /** Threads of a run; all processors by default. */
   readonly threads?: number
-  /**
-   * Who computes dense convolutions: oneDNN (whose AVX-512 kernels are the fastest on plain layouts) or our own
-   * kernels (faster without AVX-512). Default: by instruction set. In bf16 ours compute them always.
-   */
-  readonly dense?: 'onednn' | 'own'
   /** Measures every step; see `CompiledPlan.profile`. */
   readonly timed?: boolean
   /** Bytes of packed weights that plans nobody holds may keep. */
   readonly cacheBytes?: number
 }
 
-export interface OnednnEngine extends Engine {
-  readonly name: 'onednn'
+export interface NativeEngine extends Engine {
+  readonly name: 'native'
   readonly threads: number
   readonly instructionSet: string
-  /** GFLOP/s of a large float32 matrix product on this engine's threads. */
-  measurePeak(): number
+  /** What this engine's threads reach at most, now. */
+  measurePeak(): Promise<Peak>
   /** Bytes in use outside the JS heap. */
   memory(): { readonly arena: number; readonly weights: number; readonly plans: number }
   compile(subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions): Promise<CompiledPlan>
-  openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<OnednnTrainer>
+  openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<NativeTrainer>
 }
 
 /** A signal that ends a run, and the error that the run then fails with. */
@@ -51,7 +47,6 @@ export interface Workshop {
   readonly addon: Addon
   readonly threads: number
   readonly timed: boolean
-  readonly onednn: boolean
   readonly arena: NativeMemory
   /** Frees something after the runs that wait now. */
   retire(resource: { dispose(): void }): void
@@ -70,34 +65,32 @@ export interface Workshop {
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20
 
 /** Why the engine cannot be used here, or undefined when it can. */
-export function onednnUnavailable(): string | undefined {
+export function nativeUnavailable(): string | undefined {
   const addon = loadAddon()
   return 'reason' in addon ? addon.reason : undefined
 }
 
 /** @throws MnVideoError `engine` when the add-on is not built or does not load. */
-export async function openOnednnEngine(options: OnednnOptions = {}): Promise<OnednnEngine> {
+export async function openNativeEngine(options: NativeOptions = {}): Promise<NativeEngine> {
   const addon = loadAddon()
   if ('reason' in addon)
-    throw new MnVideoError('engine', `the onednn engine cannot be used: ${addon.reason}.`)
+    throw new MnVideoError('engine', `the native engine cannot be used: ${addon.reason}.`)
   const threads = options.threads ?? availableParallelism()
   if (!Number.isInteger(threads) || threads < 1) {
     throw new MnVideoError('engine', `threads must be a whole number from 1, not ${threads}.`)
   }
   const workshop = createWorkshop(addon, threads, options)
   const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
-  const engine: OnednnEngine = {
-    name: 'onednn',
+  const engine: NativeEngine = {
+    name: 'native',
     threads,
     instructionSet: addon.instructionSet,
     bf16: addon.hasBf16 ? 'native' : 'emulated',
-    description: `onednn ${addon.onednnVersion}, ${addon.instructionSet} kernels, ${threads} thread${threads === 1 ? '' : 's'}`,
-    measurePeak: () => addon.measurePeak(threads),
+    description: `native, ${addon.instructionSet} kernels, ${threads} thread${threads === 1 ? '' : 's'}`,
+    measurePeak: () => measurePeak(addon, threads),
     memory: () => ({ arena: workshop.arena.bytes, weights: cache.bytes, plans: cache.size }),
     async compile(subNetwork, weights, compileOptions) {
       checkPrecision(engine, compileOptions.precision)
-      if (compileOptions.precision === 'bf16' && options.dense === 'onednn')
-        throw new MnVideoError('usage', 'in bf16 our own kernels compute dense convolutions, not oneDNN.')
       return cache.take(
         subNetwork,
         weights,
@@ -106,13 +99,13 @@ export async function openOnednnEngine(options: OnednnOptions = {}): Promise<One
       )
     },
     async openTrainer(network, weights, trainerOptions) {
-      return new OnednnTrainer(workshop, network, weights, trainerOptions)
+      return new NativeTrainer(workshop, network, weights, trainerOptions)
     },
   }
   return engine
 }
 
-function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): Workshop {
+function createWorkshop(addon: Addon, threads: number, options: NativeOptions): Workshop {
   const arena = new addon.Memory(0)
   let queue: Promise<unknown> = Promise.resolve()
   return {
@@ -120,7 +113,6 @@ function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): 
     threads,
     arena,
     timed: options.timed ?? false,
-    onednn: (options.dense ?? (addon.instructionSet === 'avx512' ? 'onednn' : 'own')) === 'onednn',
     retire(resource) {
       queue = queue.then(() => resource.dispose())
     },
@@ -137,7 +129,7 @@ function createWorkshop(addon: Addon, threads: number, options: OnednnOptions): 
           await built.program.run(arena, threads, externals, cancel)
         } catch (error) {
           if (cancel[0] && cancellation) throw cancellation.error()
-          throw new MnVideoError('engine', `onednn engine: ${messageOf(error)}`, { cause: error })
+          throw new MnVideoError('engine', `native engine: ${messageOf(error)}`, { cause: error })
         } finally {
           cancellation?.signal.removeEventListener('abort', abort)
         }

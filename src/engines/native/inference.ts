@@ -32,8 +32,6 @@ export interface InferenceOptions extends CompileOptions {
   readonly batch: number
   /** Nodes whose output must exist at the end. */
   readonly keep: ReadonlySet<string>
-  /** Lets oneDNN compute dense convolutions with more than one input channel per tap. */
-  readonly onednn: boolean
 }
 
 export interface InferenceProgram {
@@ -222,21 +220,15 @@ class Writer {
         padding: [window.padding[0], 0, 0],
       }
     }
-    const pending = isPointwise(window) ? this.#pending.get(node.input) : undefined
-    const onednn = this.#options.onednn && conv && !border
+    const gated = isPointwise(window) ? this.#pending.get(node.input) : undefined
     const taps = tapsOf(window.kernel)
     const filter = () => this.#foldedWeights(resolved, chain.batchNorm)
     const key = `${node.name}${chain.batchNorm ? ' folded' : ''}`
-    if (onednn && pending) this.#materialise(node.input)
-    const gated = onednn ? undefined : pending
     const { batch } = this.#options
     const bf16 = this.#options.precision === 'bf16' && !this.#exact.has(node.name)
     // Its transforms would round values that are larger than their differences.
     const winograd =
-      !onednn &&
-      !bf16 &&
-      !border &&
-      winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
+      !bf16 && !border && winogradSizes(window, batch, resolved.shape, inChannels, outChannels, 'constant')
     const values = {
       x: gated ? gated.source : this.#read(node.input),
       y: this.#output(chain.last, resolved.shape),
@@ -251,7 +243,7 @@ class Writer {
       const fields = { ...values, ...behind, packed }
       return writeWinograd(this.#options, this.#builder, 'winograd', chain.last, winograd, fields)
     }
-    this.#builder.step(onednn ? 'denseOnednn' : bf16 ? 'denseBf16' : 'dense', chain.last, {
+    this.#builder.step(bf16 ? 'denseBf16' : 'dense', chain.last, {
       ...values,
       in: extentOf(batch, input),
       out: extentOf(batch, resolved.shape),
@@ -259,9 +251,7 @@ class Writer {
       depth,
       outChannels,
       ...window,
-      ...(onednn
-        ? { weights: this.#constants.plain(`${key} plain`, taps * depth * outChannels, filter) }
-        : { packed: this.#constants.packed(key, taps, depth, outChannels, bf16, filter) }),
+      packed: this.#constants.packed(key, taps, depth, outChannels, bf16, filter),
       ...behind,
       gates: gated?.gates,
       prologue: gated?.activation ?? 0,
@@ -376,23 +366,15 @@ class Writer {
     const { node, shape } = resolved
     const { last, activation } = this.#withActivation(resolved)
     const pending = { source: this.#read(node.input), gates: this.#read(node.gate), activation }
-    this.#pending.set(last, pending)
     const readers = this.#readers.get(last) ?? []
     const reader = readers[0]
     const onTheWay =
       readers.length === 1 &&
       !this.#options.keep.has(last) &&
       reader?.node.kind === 'conv' &&
-      isPointwise(reader.node) &&
-      !this.#options.onednn
-    if (!onTheWay) this.#materialise(last, shape)
-  }
-
-  /** Computes a pending value after all. */
-  #materialise(name: string, shape = this.#nodes.find(({ node }) => node.name === name)!.shape): void {
-    const { source, gates, activation } = this.#pending.get(name)!
-    this.#pending.delete(name)
-    this.#pointwise(name, shape, { a: source, gates, activation })
+      isPointwise(reader.node)
+    if (onTheWay) this.#pending.set(last, pending)
+    else this.#pointwise(last, shape, { a: pending.source, gates: pending.gates, activation })
   }
 
   #globalPool(resolved: ResolvedNode, node: NodeOf<'globalPool'>) {

@@ -59,7 +59,6 @@ export interface Addon {
   readonly instructionSet: string
   /** Whether the processor multiplies bfloat16 itself. */
   readonly hasBf16: boolean
-  readonly onednnVersion: string
   readonly Memory: new (floats: number) => NativeMemory
   readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
   /** Floats that weights [taps, in, out] take when packed. */
@@ -68,8 +67,6 @@ export interface Addon {
   winogradPackedSize(temporal: boolean, inChannels: number, outChannels: number): number
   /** Floats of scratch memory that a step `winograd` or `winogradWeightGradient` needs. */
   winogradScratch(step: WinogradSizes & { readonly op: string; readonly threads: number }): number
-  /** GFLOP/s of a large float32 matrix product by oneDNN. */
-  measurePeak(threads: number): number
 }
 
 /** A convolution over 1×3×3 (or, `temporal`, 3×1×1) windows at stride 1 whose output is as large as its input. */
@@ -81,12 +78,12 @@ export interface WinogradSizes {
   readonly outChannels: number
 }
 
-const BUILT = 'native/build/Release/mn_video.node'
+const BUILT = 'native/build/mn_video.node'
 
 /** What an add-on of these sources offers; one built from older ones lacks the newest. */
 const OFFERED = [
-  ...['instructionSet', 'hasBf16', 'onednnVersion', 'Memory', 'Program', 'packedSize'],
-  ...['winogradPackedSize', 'winogradScratch', 'measurePeak'],
+  ...['instructionSet', 'hasBf16', 'Memory', 'Program', 'packedSize'],
+  ...['winogradPackedSize', 'winogradScratch'],
 ] as const satisfies readonly (keyof Addon)[]
 
 /** The built file beside this package's package.json, wherever this module was compiled to. */

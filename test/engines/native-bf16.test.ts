@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Inputs, Precision } from '../../src/engines/engine.ts'
-import { onednnUnavailable, openOnednnEngine } from '../../src/engines/onednn/engine.ts'
+import { nativeUnavailable, openNativeEngine } from '../../src/engines/native/engine.ts'
 import { describeEngine } from '../../src/engines/precision.ts'
 import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
 import { mobilenetV2 } from '../../src/models/mobilenet-v2.ts'
@@ -15,11 +15,11 @@ import { ffmpeg } from '../support/render.ts'
 import { sharedPath } from '../support/shared.ts'
 import { temporaryFolder } from '../support/small-run.ts'
 
-const unavailable = onednnUnavailable()
+const unavailable = nativeUnavailable()
 const normalisation = { mean: [0.45, 0.45, 0.45], std: [0.225, 0.225, 0.225] }
 const folder = await temporaryFolder()
 
-describe.skipIf(unavailable)(`bf16 of the onednn engine${unavailable ? ` (${unavailable})` : ''}`, () => {
+describe.skipIf(unavailable)(`bf16 of the native engine${unavailable ? ` (${unavailable})` : ''}`, () => {
   it('rounds to the nearest, of two to the even', () => {
     const values = [1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 1 + 2 ** -8 + 2 ** -16, -1.7]
     expect(values.map(toBf16)).toEqual([1, 1, 1 + 2 ** -6, 1 + 2 ** -7, -1.703125])
@@ -55,7 +55,7 @@ describe.skipIf(unavailable)(`bf16 of the onednn engine${unavailable ? ` (${unav
   })
 
   it.each(NETWORKS)('answers as float32 does: %s', async (_, tolerance, build) => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const network = build()
     const { frames, size } = network
     const inputsOf = async (path: string): Promise<Inputs> => {
@@ -90,21 +90,21 @@ describe.skipIf(unavailable)(`bf16 of the onednn engine${unavailable ? ` (${unav
   const weights = initialise(network, 1)
 
   it('keeps gates in float32 and filters nothing by Winograd', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const opsOf = async (precision: Precision) => {
       const plan = await engine.compile(subNetwork, weights, { statistics, precision })
       const steps = plan.profile()
       plan.dispose()
       return steps.map(({ op, name }) => `${op} ${name}`)
     }
-    const inFloat32 = (await opsOf('bf16')).filter((step) => /^(dense|denseOnednn|winograd) /.test(step))
+    const inFloat32 = (await opsOf('bf16')).filter((step) => /^(dense|winograd) /.test(step))
     expect(inFloat32.length).toBeGreaterThan(0)
     expect(inFloat32.filter((step) => !/se_module|norm_b/.test(step))).toEqual([])
     expect((await opsOf('float32')).some((step) => step.startsWith('denseBf16'))).toBe(false)
   })
 
   it('keeps a plan for each precision', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     const compile = (precision?: Precision) =>
       engine.compile(subNetwork, weights, { statistics, ...(precision && { precision }) })
     const plans = [await compile('bf16'), await compile(), await compile('float32'), await compile('bf16')]
@@ -115,7 +115,7 @@ describe.skipIf(unavailable)(`bf16 of the onednn engine${unavailable ? ` (${unav
   })
 
   it('stops when it is cancelled', async () => {
-    const plan = await (await openOnednnEngine()).compile(subNetwork, weights, {
+    const plan = await (await openNativeEngine()).compile(subNetwork, weights, {
       statistics,
       precision: 'bf16',
     })
@@ -132,24 +132,21 @@ describe.skipIf(unavailable)(`bf16 of the onednn engine${unavailable ? ` (${unav
   it('is refused by who has it not, with a name for what does not exist', async () => {
     const compile = async (
       open: () => Promise<
-        | Pick<Awaited<ReturnType<typeof openOnednnEngine>>, 'compile'>
+        | Pick<Awaited<ReturnType<typeof openNativeEngine>>, 'compile'>
         | Awaited<ReturnType<typeof openTfjsEngine>>
       >,
       precision: Precision,
     ) => (await open()).compile(subNetwork, weights, { statistics, precision })
-    await expect(compile(openOnednnEngine, 'fp16' as Precision)).rejects.toThrow(
+    await expect(compile(openNativeEngine, 'fp16' as Precision)).rejects.toThrow(
       'there is no precision "fp16". Give one of float32, bf16.',
     )
-    await expect(compile(() => openOnednnEngine({ dense: 'onednn' }), 'bf16')).rejects.toThrow(
-      'our own kernels',
-    )
     await expect(compile(() => openTfjsEngine('cpu'), 'bf16')).rejects.toThrow(
-      'the tfjs engine computes in float32 alone; bf16 needs the onednn engine.',
+      'the tfjs engine computes in float32 alone; bf16 needs the native engine.',
     )
   })
 
   it('says who multiplies', async () => {
-    const engine = await openOnednnEngine()
+    const engine = await openNativeEngine()
     expect(describeEngine(engine)).toBe(engine.description)
     expect(describeEngine({ ...engine, bf16: 'native' }, 'bf16')).toBe(`${engine.description}, bf16`)
     expect(describeEngine({ ...engine, bf16: 'emulated' }, 'bf16')).toMatch(
