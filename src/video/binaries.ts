@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { access, constants, stat } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { MnVideoError } from '../errors.ts'
+import { installAdvice, thisSystem } from './install-advice.ts'
 
 export interface Binaries {
   /** Absolute path of ffmpeg. */
@@ -63,7 +64,7 @@ async function findFfmpeg(): Promise<Pick<Binaries, 'ffmpeg' | 'foundBy'>> {
   if (onPath) return { ffmpeg: onPath, foundBy: 'PATH' }
   throw new MnVideoError(
     'missing',
-    'FFmpeg is not installed: no ffmpeg on PATH.\nInstall it (Debian, Ubuntu: sudo apt-get install ffmpeg) or set MN_VIDEO_FFMPEG to its path.',
+    `FFmpeg is not installed: no ffmpeg on PATH.\nInstall it (${installAdvice(thisSystem())}) or set MN_VIDEO_FFMPEG to its path.`,
   )
 }
 
