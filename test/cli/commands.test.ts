@@ -232,6 +232,7 @@ describe('mn-video doctor', () => {
   it('shows FFmpeg, the backends with the reason each absent one is, and the default engine', async () => {
     const { code, stdout } = await mnVideo(['doctor'])
     expect(code).toBe(0)
+    expect(stdout).toContain(`${process.version}, ${process.platform} ${process.arch}`)
     expect(stdout).toMatch(/FFmpeg +ok +\d/)
     expect(stdout).toMatch(/tfjs: wasm +ok/)
     expect(stdout).toMatch(/default engine +ok/)
