@@ -10,6 +10,7 @@ import { initialise } from '../network/initialise.ts'
 import { resolve } from '../network/resolve.ts'
 import { initialStatistics } from '../network/store.ts'
 import { findBinaries } from '../video/binaries.ts'
+import { installAdvice, thisSystem } from '../video/install-advice.ts'
 import { formatTable } from './table.ts'
 
 interface Finding {
@@ -59,7 +60,7 @@ async function media(): Promise<Finding[]> {
         : {
             what: 'ffprobe',
             state: 'absent',
-            detail: 'files are described by ffmpeg itself, more slowly; apt-get install ffmpeg',
+            detail: `files are described by ffmpeg itself, more slowly; install FFmpeg (${installAdvice(thisSystem())}) to have it`,
           },
     ]
   } catch (error) {

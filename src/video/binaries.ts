@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { access, constants, stat } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { MnVideoError } from '../errors.ts'
+import { installAdvice, thisSystem } from './install-advice.ts'
 
 export interface Binaries {
   /** Absolute path of ffmpeg. */
@@ -49,12 +50,14 @@ export function isBeforeFpsMode(version: string): boolean {
 let lastFound: { key: string; found: Promise<Binaries> } | undefined
 
 async function lookUp(): Promise<Binaries> {
-  const { ffmpeg, foundBy } = await findFfmpeg()
-  const [version, ffprobe] = await Promise.all([askVersion(ffmpeg), findFfprobe(ffmpeg)])
-  return { ffmpeg, foundBy, version, ffprobe }
+  const found = await findFfmpeg()
+  const [version, ffprobe] = await Promise.all([askVersion(found), findFfprobe(found.ffmpeg)])
+  return { ...found, version, ffprobe }
 }
 
-async function findFfmpeg(): Promise<Pick<Binaries, 'ffmpeg' | 'foundBy'>> {
+type Found = Pick<Binaries, 'ffmpeg' | 'foundBy'>
+
+async function findFfmpeg(): Promise<Found> {
   const named = await namedBy('MN_VIDEO_FFMPEG')
   if (named) return { ffmpeg: named, foundBy: 'MN_VIDEO_FFMPEG' }
   const bundled = await bundledFfmpeg()
@@ -63,7 +66,7 @@ async function findFfmpeg(): Promise<Pick<Binaries, 'ffmpeg' | 'foundBy'>> {
   if (onPath) return { ffmpeg: onPath, foundBy: 'PATH' }
   throw new MnVideoError(
     'missing',
-    'FFmpeg is not installed: no ffmpeg on PATH.\nInstall it (Debian, Ubuntu: sudo apt-get install ffmpeg) or set MN_VIDEO_FFMPEG to its path.',
+    `FFmpeg is not installed: no ffmpeg on PATH.\nInstall it (${installAdvice(thisSystem())}) or set MN_VIDEO_FFMPEG to its path.`,
   )
 }
 
@@ -117,12 +120,12 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-function askVersion(ffmpeg: string): Promise<string> {
+function askVersion({ ffmpeg, foundBy }: Found): Promise<string> {
   return new Promise((settle, reject) => {
     execFile(ffmpeg, ['-version'], { timeout: 20_000, killSignal: 'SIGKILL' }, (_, printed) => {
       const version = /^ffmpeg version (\S+)/.exec(printed)?.[1]
       if (version) return settle(version)
-      const message = `${ffmpeg}: is not an ffmpeg that runs (asked for its -version). Install FFmpeg or set MN_VIDEO_FFMPEG.`
+      const message = `${ffmpeg} (${foundBy}) is not an ffmpeg that runs: asked for its -version, it told none.\nSet MN_VIDEO_FFMPEG to the path of one that does.`
       reject(new MnVideoError('missing', message))
     })
   })

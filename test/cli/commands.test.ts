@@ -1,8 +1,10 @@
 /** The program from the outside: what it prints, and how it ends. `npm test` builds it first. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { findBinaries } from '../../src/video/binaries.ts'
+import { installAdvice, thisSystem } from '../../src/video/install-advice.ts'
 import { mnVideo } from '../support/cli.ts'
 import { renderClip } from '../support/render.ts'
 import { SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
@@ -230,20 +232,43 @@ describe('mn-video doctor', () => {
   it('shows FFmpeg, the backends with the reason each absent one is, and the default engine', async () => {
     const { code, stdout } = await mnVideo(['doctor'])
     expect(code).toBe(0)
+    expect(stdout).toContain(`${process.version}, ${process.platform} ${process.arch}`)
     expect(stdout).toMatch(/FFmpeg +ok +\d/)
     expect(stdout).toMatch(/tfjs: wasm +ok/)
     expect(stdout).toMatch(/default engine +ok/)
     expect(stdout).toMatch(/native +absent|native bf16 +(ok|absent) +.*avx512_bf16/)
   })
 
-  it('says that FFmpeg is missing, and how to get it', async () => {
+  it('says that FFmpeg is missing and how it is installed here, and so does eval', async () => {
     const empty = at('no-programs')
     await mkdir(empty)
-    const { code, stdout } = await mnVideo(['doctor'], { env: { PATH: empty } })
+    const env = { PATH: empty, MN_VIDEO_FFMPEG: '' }
+    const doctor = await mnVideo(['doctor'], { env })
     // A machine where ffmpeg-static's download worked has one even so.
-    if (stdout.includes('ffmpeg-static')) return
-    expect(code).toBe(1)
-    expect(stdout).toMatch(/FFmpeg +missing +.*apt-get install/)
+    if (doctor.stdout.includes('ffmpeg-static')) return
+    const lines = [
+      'FFmpeg is not installed: no ffmpeg on PATH.',
+      `Install it (${installAdvice(thisSystem())}) or set MN_VIDEO_FFMPEG to its path.`,
+    ]
+    expect(doctor.code).toBe(1)
+    expect(doctor.stdout).toMatch(/^FFmpeg +missing /m)
+    expect(doctor.stdout).toContain(lines.join(' '))
+    const clip = ['--clip', "it's a clip, ünïcode.mp4", '--mflops', '5']
+    expect(await mnVideo(['eval', ...clip], { cwd: folder, env })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(lines.join('\n')),
+    })
+  })
+
+  it('says that ffprobe is absent and how to have it', async () => {
+    const alone = at('ffmpeg-alone')
+    await mkdir(alone)
+    await symlink((await findBinaries()).ffmpeg, join(alone, 'ffmpeg'))
+    const env = { PATH: alone, MN_VIDEO_FFMPEG: join(alone, 'ffmpeg'), MN_VIDEO_FFPROBE: '' }
+    const { code, stdout } = await mnVideo(['doctor'], { env })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^ffprobe +absent /m)
+    expect(stdout).toContain(`install FFmpeg (${installAdvice(thisSystem())}) to have it`)
   })
 })
 

@@ -1,6 +1,6 @@
 import { symlink } from 'node:fs/promises'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { findBinaries, isBeforeFpsMode } from '../../src/video/binaries.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
 import { decodeClip } from '../../src/video/decode.ts'
 import { probeVideo } from '../../src/video/probe.ts'
 import { ffmpeg, frameNumbers, renderClip, testFolder } from '../support/render.ts'
@@ -76,36 +76,5 @@ describe('without ffprobe', () => {
     expect(alone).toEqual(withFfprobe.map((info) => ({ ...info, ...coarse })))
     expect(frameNumbers(await decodeClip(film, { times: [0, 1, 2] }))).toEqual([0, 29, 59])
     await expect(probeVideo(folder.path('none.mp4'))).rejects.toThrow('none.mp4: no such file.')
-  })
-})
-
-describe('finding FFmpeg', () => {
-  it('says how to install it where there is none', async () => {
-    vi.stubEnv('PATH', folder.path('nowhere'))
-    vi.stubEnv('MN_VIDEO_FFMPEG', '')
-    await expect(probeVideo(film)).rejects.toMatchObject({
-      code: 'missing',
-      message: expect.stringMatching(/^FFmpeg is not installed.*\n.*apt-get install ffmpeg/),
-    })
-  })
-
-  it('does not pass over a wrong MN_VIDEO_FFMPEG', async () => {
-    vi.stubEnv('MN_VIDEO_FFMPEG', folder.path('typo'))
-    await expect(findBinaries()).rejects.toThrow(/^MN_VIDEO_FFMPEG: .*typo is not a program/)
-    vi.stubEnv('MN_VIDEO_FFMPEG', process.execPath)
-    await expect(findBinaries()).rejects.toThrow('is not an ffmpeg that runs')
-  })
-
-  it('knows which versions say -vsync', () => {
-    const versions = [
-      '4.4.2-0ubuntu0.22.04.1',
-      '5.0.1',
-      'n5.1',
-      '5.1.9-0+deb12u1',
-      '6.0-static',
-      'N-112345-gabc',
-      '10.2',
-    ]
-    expect(versions.map(isBeforeFpsMode)).toEqual([true, true, false, false, false, false, false])
   })
 })
