@@ -1,13 +1,15 @@
 // Configures and compiles the add-on with CMake, for this machine (build.mjs) or for another (scripts/package.mjs).
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+const require = createRequire(import.meta.url)
 const SOURCE = fileURLToPath(new URL('.', import.meta.url))
 /** How often the part that is done is told, where nobody watches a terminal. */
 const TELL_MILLISECONDS = 10_000
@@ -25,14 +27,27 @@ export async function compile({ folder, definitions = {}, tell = () => {} }) {
   const file = join(folder, 'mn_video.node')
   // What was built before must not stand in for what fails now, nor another compiler's settings for this one's.
   await Promise.all([file, join(folder, 'CMakeCache.txt')].map((path) => rm(path, { force: true })))
-  const given = { CMAKE_BUILD_TYPE: 'Release', NODE_INCLUDES: includes().join(';'), ...definitions }
+  const { version } = require('../package.json')
+  const given = {
+    CMAKE_BUILD_TYPE: 'Release',
+    NODE_INCLUDES: includes().join(';'),
+    MN_VERSION: version,
+    ...definitions,
+  }
   const defined = Object.entries(given).map(([key, value]) => `-D${key}=${value}`)
   const output = createWriteStream(log)
   const code =
     (await run('cmake', ['-S', SOURCE, '-B', folder, ...defined], output, () => {})) ||
     (await run('cmake', ['--build', folder, '--parallel', `${availableParallelism()}`], output, tell))
   await new Promise((resolve) => output.end(resolve))
-  if (code === 0) return { file }
+  if (code === 0) {
+    // Who loads it can tell that it is whole.
+    const digest = createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex')
+    await writeFile(`${file}.sha256`, `${digest}\n`)
+    return { file }
+  }
   const lines = (await readFile(log, 'utf8')).split('\n')
   const reason = lines.find((line) => /\berror\b|CMake Error|not found/i.test(line)) ?? `exit code ${code}`
   return { log, reason: reason.trim().slice(0, 200) }
@@ -52,7 +67,6 @@ export function telling(what, stream = process.stderr) {
 
 /** The folders of Node-API's headers, which come from npm. */
 function includes() {
-  const require = createRequire(import.meta.url)
   return [require('node-api-headers').include_dir, dirname(require.resolve('node-addon-api'))]
 }
 

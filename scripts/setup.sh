@@ -17,15 +17,13 @@ need ffprobe ffmpeg
 need cmake cmake
 need make make
 need c++ g++
-[ -e /usr/include/dnnl.h ] || [ -e /usr/include/oneapi/dnnl/dnnl.h ] || [ -e /usr/local/include/dnnl.h ] ||
-  [ "$(uname -s)" != Linux ] || missing="$missing libdnnl-dev"
 
 if [ -n "$missing" ]; then
   packages=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
   root=''
   [ "$(id -u)" = 0 ] || root='sudo -n'
   if command -v apt-get >/dev/null 2>&1 && $root true 2>/dev/null; then
-    say "installing $packages with apt-get"
+    say "installing $packages with apt-get, about a minute"
     $root apt-get update -qq || say 'apt-get update failed; trying with the package lists that are here'
     DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $packages >/dev/null ||
       say "could not install $packages; install by hand what you need of them"
@@ -45,12 +43,12 @@ node -e '
     process.exit(1)
   }'
 
-say 'npm ci'
+say 'npm ci: packages of npm'
 npm ci --no-audit --no-fund --loglevel=error
-say 'npm run build'
+say 'npm run build: the program'
 npm run --silent build
-say 'npm run build:native'
-npm run --silent build:native
+say 'npm run build:native: the native engine, about a minute'
+npm run --silent build:native || say 'going on without the native engine'
 
 if command -v ffmpeg >/dev/null 2>&1; then
   say 'ready'

@@ -291,6 +291,7 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   // Asked each time, as kernels are: MN_VIDEO_ISA may have changed.
   exports.DefineProperties({Napi::PropertyDescriptor::Accessor<InstructionSet>("instructionSet", napi_enumerable),
                             Napi::PropertyDescriptor::Accessor<HasBf16>("hasBf16", napi_enumerable)});
+  exports.Set("version", MN_VERSION);
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));
   exports.Set("packedSize", Napi::Function::New<PackedSize>(env));

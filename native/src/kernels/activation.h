@@ -20,7 +20,7 @@ template <int A>
 inline Vector slope(Vector x) {
   const Vector one = splat(1.0f);
   if constexpr (A == relu) return x > Vector{} ? one : Vector{};
-  if constexpr (A == relu6) return (x > Vector{}) & (x < splat(6.0f)) ? one : Vector{};
+  if constexpr (A == relu6) return ((x > Vector{}) & (x < splat(6.0f))) ? one : Vector{};
   if constexpr (A == swish) {
     const Vector s = sigmoid(x);
     return s * (one + x * (one - s));

@@ -1,9 +1,8 @@
 /** Loads the native add-on and says what it offers; nothing else touches the built file. */
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../errors.ts'
+import { findAddon } from './find-addon.ts'
+import { OLDEST_GLIBC } from './platforms.ts'
 
 /** Floats outside the JS heap, shared by programs. Offsets and counts are in floats. */
 export interface NativeMemory {
@@ -55,6 +54,8 @@ export interface ProgramDescription {
 }
 
 export interface Addon {
+  /** Of the program that it was built for. */
+  readonly version: string
   /** `avx512`, `avx2` or `portable`. */
   readonly instructionSet: string
   /** Whether the processor multiplies bfloat16 itself. */
@@ -78,35 +79,31 @@ export interface WinogradSizes {
   readonly outChannels: number
 }
 
-const BUILT = 'native/build/mn_video.node'
-
 /** What an add-on of these sources offers; one built from older ones lacks the newest. */
 const OFFERED = [
-  ...['instructionSet', 'hasBf16', 'Memory', 'Program', 'packedSize'],
+  ...['version', 'instructionSet', 'hasBf16', 'Memory', 'Program', 'packedSize'],
   ...['winogradPackedSize', 'winogradScratch'],
 ] as const satisfies readonly (keyof Addon)[]
 
-/** The built file beside this package's package.json, wherever this module was compiled to. */
-function findBuilt(): string | undefined {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (dirname(folder) !== folder) {
-    const path = join(folder, BUILT)
-    if (existsSync(path)) return path
-    folder = dirname(folder)
-  }
-  return undefined
-}
-
-/** The add-on, or why it cannot be used. */
+/** The add-on, or why it cannot be used, in one line. */
 export function loadAddon(): Addon | { readonly reason: string } {
-  const path = findBuilt()
-  if (!path) return { reason: 'not built; run: npm run build:native' }
+  const found = findAddon()
+  if ('reason' in found) return found
+  const { path, version, remedy } = found
   try {
     const addon = createRequire(import.meta.url)(path) as Addon
-    return OFFERED.every((name) => name in addon)
-      ? addon
-      : { reason: 'built from other sources; run: npm run build:native' }
+    if (OFFERED.every((name) => name in addon) && addon.version === version) return addon
+    return { reason: `${path} is of other sources than version ${version}; ${remedy}` }
   } catch (error) {
-    return { reason: messageOf(error).split('\n')[0]! }
+    return { reason: `${reasonOfLoader(messageOf(error), path)}; ${remedy}` }
   }
+}
+
+/** What the system's loader says, which names the file once, twice or not at all. */
+function reasonOfLoader(message: string, path: string): string {
+  const [line = ''] = message.split('\n')
+  const glibc = /GLIBC_\S+?(?=')/.exec(line)?.[0]
+  if (glibc)
+    return `this system's C library is too old for it: no ${glibc}, and it needs glibc ${OLDEST_GLIBC} or newer`
+  return line.includes(path) ? line : `${path} does not load: ${line}`
 }
