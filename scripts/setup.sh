@@ -44,7 +44,8 @@ node -e '
   }'
 
 say 'npm ci: packages of npm'
-npm ci --no-audit --no-fund --loglevel=error
+# Before npm 11 the script of onnxruntime-node, which tests and benchmarks use, runs: it would download what CUDA needs.
+ONNXRUNTIME_NODE_INSTALL=skip npm ci --no-audit --no-fund --loglevel=error
 say 'npm run build: the program'
 npm run --silent build
 say 'npm run build:native: the native engine, about a minute'
