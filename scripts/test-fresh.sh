@@ -29,7 +29,7 @@ mkdir -p "$roots"
 roots=$(cd "$roots" && pwd)
 root=''
 leave() {
-  for inside in proc dev; do
+  for inside in proc dev/pts dev; do
     if [ -n "$root" ] && grep -q " $root/$inside " /proc/mounts; then umount "$root/$inside"; fi
   done
 }
@@ -56,6 +56,7 @@ make_root() {
   ln -s ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/bin/npx"
   mount --bind /proc "$root/proc"
   mount --bind /dev "$root/dev"
+  mount --bind /dev/pts "$root/dev/pts"
 }
 
 # inside FOLDER COMMAND: in the root, with nothing of this environment.

@@ -5,6 +5,7 @@ import { ENGINES, openEngine } from '../engines/index.ts'
 import { type NativeEngine, nativeUnavailable, openNativeEngine } from '../engines/native/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { loadSharp } from '../image/sharp.ts'
 import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
 import { initialise } from '../network/initialise.ts'
 import { resolve } from '../network/resolve.ts'
@@ -26,7 +27,7 @@ export function addDoctor(program: Command): void {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  mn-video doctor')
     .action(async ({ json }: { json?: true }) => {
-      const findings = [...machine(), ...(await media()), ...(await engines())]
+      const findings = [...machine(), ...(await media()), await pictures(), ...(await engines())]
       if (json) console.log(JSON.stringify(findings, null, 2))
       else
         console.log(
@@ -65,6 +66,16 @@ async function media(): Promise<Finding[]> {
     ]
   } catch (error) {
     return [{ what: 'FFmpeg', state: 'missing', detail: messageOf(error).replaceAll('\n', ' ') }]
+  }
+}
+
+async function pictures(): Promise<Finding> {
+  const what = 'pictures'
+  try {
+    const { versions } = await loadSharp()
+    return { what, state: 'ok', detail: `sharp ${versions.sharp}, libvips ${versions.vips}` }
+  } catch (error) {
+    return { what, state: 'absent', detail: messageOf(error).replaceAll('\n', ' ') }
   }
 }
 

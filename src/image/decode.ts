@@ -1,11 +1,12 @@
 /**
  * Decodes still images with sharp, as clips of one frame: turned upright, on black, 8-bit sRGB.
  */
-import sharp, { type Sharp } from 'sharp'
+import type { Sharp } from 'sharp'
 import { MnVideoError, messageOf } from '../errors.ts'
 import type { Clip } from '../video/decode.ts'
 import { MAX_PIXELS, type PictureRequest, planPicture, type Rectangle, type Size } from '../video/geometry.ts'
 import { type MediaFile, mediaFile } from '../video/paths.ts'
+import { loadSharp } from './sharp.ts'
 
 /** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */
 export function imageTestView(size: number): PictureRequest {
@@ -58,7 +59,7 @@ async function decode(
 ): Promise<Clip> {
   const file = await mediaFile(path)
   const refuse = refusalOf(file)
-  const open = () => opened(file)
+  const open = await opener(file)
   const { autoOrient } = await open()
     .metadata()
     .catch((error: unknown) => Promise.reject(refuse(error)))
@@ -89,17 +90,20 @@ export async function probeImage(
   { decode = false } = {},
 ): Promise<{ width: number; height: number; format: string }> {
   const file = await mediaFile(path)
+  const open = await opener(file)
   try {
-    const { autoOrient, format } = await opened(file).metadata()
-    if (decode) await opened(file).stats()
+    const { autoOrient, format } = await open().metadata()
+    if (decode) await open().stats()
     return { ...autoOrient, format: format ?? 'unknown' }
   } catch (error) {
     throw refusalOf(file)(error)
   }
 }
 
-const opened = (file: MediaFile) =>
-  sharp(file.path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
+async function opener(file: MediaFile): Promise<() => Sharp> {
+  const sharp = await loadSharp()
+  return () => sharp(file.path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
+}
 
 const refusalOf = (file: MediaFile) => (error: unknown) => {
   const reason = messageOf(error)

@@ -1,8 +1,9 @@
 /** Packs pixels as JPEG, for pages that people look at. */
-import sharp from 'sharp'
+import { loadSharp } from './sharp.ts'
 
 /** @param pixels 8-bit RGB, row-major [H, W, 3] */
-export function encodeJpeg(pixels: Uint8Array, width: number, height: number): Promise<Buffer> {
+export async function encodeJpeg(pixels: Uint8Array, width: number, height: number): Promise<Buffer> {
+  const sharp = await loadSharp()
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: 85 })
     .toBuffer()

@@ -1,11 +1,12 @@
 /** SVG pictures as PNG, by sharp's librsvg with the fonts of the machine. */
-import sharp from 'sharp'
+import { loadSharp } from './sharp.ts'
 
 /** Dots per inch of SVG's own pixel. */
 const SVG_DENSITY = 72
 
 /** @param scale pixels of the PNG for one of the SVG */
 export async function svgToPng(svg: string, scale: number): Promise<Uint8Array> {
+  const sharp = await loadSharp()
   return sharp(Buffer.from(svg), { density: SVG_DENSITY * scale })
     .png()
     .toBuffer()
@@ -17,7 +18,8 @@ export async function hasFonts(): Promise<boolean> {
   return !one!.equals(other!)
 }
 
-function drawnText(text: string): Promise<Buffer> {
+async function drawnText(text: string): Promise<Buffer> {
+  const sharp = await loadSharp()
   const letters = `<text x="2" y="30" font-family="sans-serif" font-size="30">${text}</text>`
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">${letters}</svg>`
   return sharp(Buffer.from(svg)).raw().toBuffer()

@@ -108,6 +108,26 @@ describe.skipIf(unavailable)(`packages${unavailable ? ` (${unavailable})` : ''}`
     },
   )
 
+  it('classify videos where the library for pictures does not load, and say so', async () => {
+    const copy = await temporaryFolder()
+    for (const each of ['node_modules', 'runs', 'clip.mp4'])
+      await cp(join(folder, each), join(copy, each), { recursive: true, verbatimSymlinks: true })
+    for (const each of await readdir(join(copy, 'node_modules/@img')))
+      if (each !== 'colour') await rm(join(copy, 'node_modules/@img', each), { recursive: true })
+    const command = (...args: string[]) => run('npx', ['mn-video', ...args], { cwd: copy })
+    expect((await command('doctor')).stdout).toMatch(
+      /^pictures +absent +pictures are read by sharp, which does not load \(.+\)\. Run: npm install sharp/m,
+    )
+    const { stdout } = await command('eval', '--clip', 'clip.mp4', '--model', 'runs/x3d', '--gflops', '0.5')
+    expect(stdout).toMatch(/^engine {2}native/m)
+    await writeFile(join(copy, 'picture.png'), 'x')
+    await expect(
+      command('eval', '--image', 'picture.png', '--model', 'runs/images', '--mflops', '20'),
+    ).rejects.toMatchObject({
+      stderr: expect.stringMatching(/does not load \(.*\)\.\nRun: npm install sharp/),
+    })
+  })
+
   it('say that an add-on is of another version, and run on the fallback', async () => {
     const reason = await broken(async (modules) => {
       const file = join(modules, 'mn-video/package.json')

@@ -23,14 +23,10 @@ if [ -n "$missing" ]; then
   exit 1
 fi
 
-npx tsc -p test/emulation --outDir "$work/js"
 rm -rf "$work/root" "$work/iso" "$work/serial.txt"
 root=$work/root
-mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/app/native/build" "$work/iso/isolinux"
-cp -r "$work/js" "$root/app/js"
-cp package.json "$root/app/"
-cp native/build/mn_video.node "$root/app/native/build/"
-MN_VIDEO_ISA=portable node "$work/js/test/emulation/outputs.js" write "$root/app/portable.txt" "$CASES"
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$work/iso/isolinux"
+sh test/emulation/app.sh "$root/app" native/build/mn_video.node
 
 cp /bin/busybox "$root/bin/"
 for command in sh mount poweroff; do ln -s busybox "$root/bin/$command"; done

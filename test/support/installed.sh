@@ -22,7 +22,7 @@ say "$megabytes MB in $(ls -d node_modules/*/ node_modules/@*/*/ | grep -vc '/@[
 [ "$megabytes" -le 60 ] || fail "more than 60 MB"
 
 # Fails where FFmpeg is missing.
-npx mn-video doctor >doctor.txt || grep -q '^FFmpeg *missing' doctor.txt || fail 'doctor fails'
+npx mn-video doctor >doctor.txt 2>&1 || grep -q '^FFmpeg *missing' doctor.txt || fail 'doctor fails'
 contains doctor.txt '^native +ok +native, '
 contains doctor.txt '^default engine +ok +native, '
 
