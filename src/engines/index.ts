@@ -44,5 +44,9 @@ export async function openEngine(name?: EngineName, options: EngineOptions = {})
     }
     return OPENERS.tfjs(options)
   }
-  return OPENERS[name ?? (nativeUnavailable() === undefined ? 'native' : 'tfjs')](options)
+  if (name !== undefined) return OPENERS[name](options)
+  const reason = nativeUnavailable()
+  if (reason === undefined) return OPENERS.native(options)
+  const fallback = await OPENERS.tfjs(options)
+  return { ...fallback, skipped: [`native (many times faster): ${reason}`, ...(fallback.skipped ?? [])] }
 }

@@ -68,9 +68,28 @@ describe.skipIf(unavailable)(`packages${unavailable ? ` (${unavailable})` : ''}`
   }
 
   it('say what is missing, and run on the fallback', async () => {
-    expect(await broken((modules) => rm(join(modules, name), { recursive: true }))).toBe(
-      `${name} is not installed; run: npm install ${name}@${version}`,
-    )
+    const reason = `${name} is not installed; run: npm install ${name}@${version}`
+    let copy = ''
+    const told = await broken((modules) => {
+      copy = join(modules, '..')
+      return rm(join(modules, name), { recursive: true })
+    })
+    expect(told).toBe(reason)
+    await cp(join(folder, 'runs'), join(copy, 'runs'), { recursive: true })
+    await copyFile(join(folder, 'picture.png'), join(copy, 'picture.png'))
+    const evaluate = [
+      'mn-video',
+      'eval',
+      '--image',
+      'picture.png',
+      '--model',
+      'runs/images',
+      '--mflops',
+      '20',
+    ]
+    const { stdout } = await run('npx', evaluate, { cwd: copy })
+    expect(stdout).toContain(`\n        not native (many times faster): ${reason}\n`)
+    expect(stdout).toMatch(/^engine {2}tfjs .* wasm backend/m)
   })
 
   it('say that an add-on is for another system, and run on the fallback', async () => {
