@@ -1,27 +1,41 @@
-/** One line on a terminal that is drawn over, and lines that stay; without a terminal only the latter. */
+/**
+ * One line on a terminal that is drawn over, and lines that stay. Without a terminal the line is printed now and then:
+ * whoever reads a log sees that a long step goes on, and how far it is.
+ */
 
 export interface StatusLine {
-  /** Draws over the line; nothing without a terminal. */
+  /** Draws over the line; without a terminal prints it if nothing was printed for a while. */
   show(text: string): void
   /** Prints lines that stay. */
   say(text: string): void
   clear(): void
 }
 
-export function openStatusLine(stream: NodeJS.WriteStream = process.stdout): StatusLine {
+const SECONDS_BETWEEN_PLAIN_LINES = 10
+
+/** @param secondsBetween after how long without a line the status is printed where there is no terminal */
+export function openStatusLine(
+  stream: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number } = process.stdout,
+  secondsBetween = SECONDS_BETWEEN_PLAIN_LINES,
+): StatusLine {
   let shown = false
+  let printed = performance.now()
   const clear = () => {
     if (shown) stream.write('\r\u001b[K')
     shown = false
   }
   return {
     show(text) {
-      if (!stream.isTTY) return
-      stream.write(`\r\u001b[K${text.slice(0, Math.max(20, stream.columns - 1))}`)
+      if (!stream.isTTY) {
+        if (performance.now() - printed >= secondsBetween * 1000) this.say(`  ${text}`)
+        return
+      }
+      stream.write(`\r\u001b[K${text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))}`)
       shown = true
     },
     say(text) {
       clear()
+      printed = performance.now()
       stream.write(`${text}\n`)
     },
     clear,

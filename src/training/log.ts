@@ -91,10 +91,11 @@ export interface BadFileEvent {
   readonly reason: string
 }
 
-/** How far calibration or validation has come; not kept. */
+/** How far calibration, validation or a step (sub-networks on batches) has come; not kept. */
 export interface ProgressEvent {
   readonly event: 'progress'
-  readonly what: 'calibration' | 'validation'
+  /** For people: `calibration`, `validation`, `step 12: part`. */
+  readonly what: string
   readonly done: number
   readonly total: number
 }

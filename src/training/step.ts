@@ -39,7 +39,16 @@ export async function mutualStep(
   network: Network,
   config: Config,
   batches: readonly Batch[],
-  { step, learningRate }: { readonly step: number; readonly learningRate: number },
+  {
+    step,
+    learningRate,
+    onPart,
+  }: {
+    readonly step: number
+    readonly learningRate: number
+    /** Called after each sub-network of each batch. */
+    readonly onPart?: (done: number, total: number) => void
+  },
 ): Promise<StepResult> {
   const drawn = drawSubNetworks(config, randomAt(config.random_seed, DRAWS, step))
   const sums = drawn.map(() => 0)
@@ -58,6 +67,7 @@ export async function mutualStep(
         },
       )
       sums[i]! += loss / batches.length
+      onPart?.(part * drawn.length + i + 1, batches.length * drawn.length)
       if (!Number.isFinite(loss)) {
         const losses = drawn.slice(0, i + 1).map((one, k) => ({ ...one, loss: sums[k]! }))
         return { losses, top1: 0, samples, gradientNorm: Number.NaN }

@@ -275,7 +275,12 @@ async function oneStep(
 ): Promise<void> {
   const { step } = run.progress
   const lr = learningRate(config, step / stepsPerEpoch)
-  const result = await mutualStep(run.trainer, network, config, group, { step, learningRate: lr })
+  const result = await mutualStep(run.trainer, network, config, group, {
+    step,
+    learningRate: lr,
+    onPart: (done, total) =>
+      void run.record({ event: 'progress', what: `step ${step + 1}: part`, done, total }),
+  })
   refuseNonsense(run, result, lr)
   run.average?.update()
   run.progress = { ...run.progress, step: step + 1 }
