@@ -135,6 +135,7 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
             `${thousands(event.trainingSamples)} training and ${thousands(event.validationSamples)} validation samples; ${thousands(steps)} steps, ${thousands(stepsPerEpoch)} an epoch; ` +
             `a step takes ${(event.bytes / 2 ** 30).toFixed(2)} GiB${event.step > 0 ? `; resumed after step ${event.step}` : ''}`,
         )
+        for (const line of event.passedOver ?? []) status.say(line)
         break
       case 'data-changed':
         status.say(dataChangedLine(event))
@@ -226,6 +227,7 @@ async function describeDryRun(config: Config, options: Parameters<typeof dryRun>
   return [
     `${found.network}, method ${config.method}, on ${found.engine}`,
     `${thousands(found.trainingSamples)} training and ${thousands(found.validationSamples)} validation samples, ${config.num_classes} classes`,
+    ...found.passedOver,
     '',
     formatTable([['sub-network', 'width', 'frames', 'size', 'loss'], ...losses]),
     '',

@@ -7,10 +7,12 @@ import { dirname, join } from 'node:path'
 import { type Config, isVideo } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
+import { shownPath } from '../video/paths.ts'
 import { readCifar } from './cifar.ts'
 import { type Fingerprint, fingerprintOfList } from './fingerprint.ts'
 import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
 import { readList } from './lists.ts'
+import { describePassedOver, type PassedOver } from './media.ts'
 
 export type Split = 'train' | 'val'
 
@@ -22,8 +24,8 @@ export interface Dataset {
   readonly classes?: readonly string[]
   /** The folder or list that it was read from. */
   readonly origin: string
-  /** Files passed over for their extension. */
-  readonly ignored: number
+  /** Files of its folder that are no samples. */
+  readonly passedOver: readonly PassedOver[]
   label(index: number): number
   /** For messages: a path, or `test_batch.bin, image 17`. */
   name(index: number): string
@@ -43,6 +45,13 @@ export interface Dataset {
 export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
   const train = await openDataset(config, 'train')
   return { train, val: await openDataset(config, 'val') }
+}
+
+/** What is passed over in the folders of two splits, a line each; none for lists. */
+export function passedOverLines(datasets: Readonly<Record<Split, Dataset>>): string[] {
+  return [datasets.train, datasets.val].flatMap(({ origin, passedOver }) =>
+    passedOver.length > 0 ? [`${shownPath(origin)}: ${describePassedOver(passedOver)}`] : [],
+  )
 }
 
 /** One split. A list given for it counts; else it is what dataset_dir has: `SPLIT.csv`, or `SPLIT/CLASS/FILE`. */
@@ -82,7 +91,7 @@ async function fromList(config: Config, list: string): Promise<Dataset> {
   return dataset(entries, {
     media: mediaOf(config),
     origin: list,
-    ignored: 0,
+    passedOver: [],
     ...(classes && { classes }),
   })
 }
@@ -94,8 +103,9 @@ async function fromFolders(config: Config, folder: string, split: Split): Promis
   const classes =
     (await readClassNames(folder)) ?? (await classFolders((await isThere(training)) ? training : origin))
   requireClasses(config, classes.length, training)
-  const { entries, ignored } = await readClassFolders(origin, mediaOf(config), classes)
-  return dataset(entries, { media: mediaOf(config), origin, ignored, classes })
+  const media = mediaOf(config)
+  const { entries, passedOver } = await readClassFolders(origin, { media, classes })
+  return dataset(entries, { media, origin, passedOver, classes })
 }
 
 async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split: Split): Promise<Dataset> {
@@ -106,7 +116,7 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
     size: labels.length,
     ...(classes && { classes }),
     origin: folder,
-    ignored: 0,
+    passedOver: [],
     label: (index) => labels[index]!,
     name: images.name,
     source: images.image,
@@ -117,7 +127,7 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
 
 function dataset(
   entries: readonly { readonly path: string; readonly label: number }[],
-  facts: Pick<Dataset, 'media' | 'origin' | 'ignored' | 'classes'>,
+  facts: Pick<Dataset, 'media' | 'origin' | 'passedOver' | 'classes'>,
 ): Dataset {
   // Two flat lists: a million objects would take twice the memory.
   const paths = entries.map(({ path }) => path)

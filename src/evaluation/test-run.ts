@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Dataset, openDatasets } from '../data/dataset.ts'
+import { type Dataset, openDatasets, passedOverLines } from '../data/dataset.ts'
 import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
@@ -58,6 +58,8 @@ export type TestEvent =
       readonly engine: string
       readonly samples: number
       readonly configurations: number
+      /** What is passed over in the folders of the data set, a line each. */
+      readonly passedOver: readonly string[]
       /** Already there from before. */
       readonly done: number
     }
@@ -104,6 +106,7 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
     engine: describeEngine(engine, precision),
     samples: datasets.val.size,
     configurations: asked.length,
+    passedOver: passedOverLines(datasets),
     done: asked.length - missing.length,
   })
   const results = [...known]

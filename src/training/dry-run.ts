@@ -1,5 +1,6 @@
 /** Everything that training does, once: for its time and memory before days are spent. */
 import type { Config } from '../config/index.ts'
+import { passedOverLines } from '../data/dataset.ts'
 import type { EngineName, EngineOptions } from '../engines/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import { requireMemory } from './memory.ts'
@@ -14,6 +15,8 @@ export interface DryRun {
   readonly engine: string
   readonly trainingSamples: number
   readonly validationSamples: number
+  /** What is passed over in the folders of the data set, a line each. */
+  readonly passedOver: readonly string[]
   readonly stepsPerEpoch: number
   readonly steps: number
   /** Seconds of decoding the first batches, and of the step after a first one that compiles. */
@@ -63,6 +66,7 @@ export async function dryRun(
       engine: engine.description,
       trainingSamples: datasets.train.size,
       validationSamples: datasets.val.size,
+      passedOver: passedOverLines(datasets),
       stepsPerEpoch,
       steps: stepsPerEpoch * config.num_epochs,
       decodeSeconds,

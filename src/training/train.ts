@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import type { Config } from '../config/index.ts'
-import { openDatasets } from '../data/dataset.ts'
+import { openDatasets, passedOverLines } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
@@ -164,6 +164,7 @@ async function openRun(
   const bytes = requireMemory(trainer, network, config)
   const before = await lastUsedData(folder)
   const data = await usedData(datasets)
+  const others = passedOverLines(datasets)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.
@@ -183,6 +184,7 @@ async function openRun(
     trainingSamples: datasets.train.size,
     validationSamples: datasets.val.size,
     bytes,
+    ...(others.length > 0 && { passedOver: others }),
     data,
   })
   if (before) for (const changed of changedData(before, data)) await record(changed)
