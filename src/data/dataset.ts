@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Config, isVideo } from '../config/index.ts'
+import { applyOverrides, type Config, givenKeysOf, isVideo } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../video/paths.ts'
@@ -44,7 +44,40 @@ export interface Dataset {
  */
 export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
   const train = await openDataset(config, 'train')
-  return { train, val: await openDataset(config, 'val') }
+  const val = await openDataset(config, 'val')
+  requireSameClasses(train, val)
+  return { train, val }
+}
+
+/** Two lists with class names of their own must number them alike. */
+function requireSameClasses(train: Dataset, val: Dataset): void {
+  const [one, other] = [train.classes, val.classes]
+  const at = one && other ? one.findIndex((name, label) => name !== other[label]) : -1
+  if (at < 0 || !one || !other) return
+  throw new MnVideoError(
+    'data',
+    `${shownPath(val.origin)}: its class ${at} is ${JSON.stringify(other[at])}, that of ${shownPath(train.origin)} ${JSON.stringify(one[at])}. Both need the same ${CLASSES_FILE}.`,
+  )
+}
+
+/**
+ * The names of a configuration's classes in label order, where its data have them: `classes.txt` beside the training list
+ * or in the data set's folder, else the training folders. Undefined where they have none, or are not there.
+ */
+export async function classNamesOf(config: Config): Promise<readonly string[] | undefined> {
+  const { dataset, dataset_dir: folder, train_list: list } = config
+  if (list !== '') return readClassNames(dirname(list))
+  if (folder === '' || dataset.startsWith('cifar') || !(await isThere(folder))) return undefined
+  const training = join(folder, 'train')
+  const hasFolders = !(await isThere(`${training}.csv`)) && (await isThere(training))
+  return (await readClassNames(folder)) ?? (hasFolders ? classFolders(training) : undefined)
+}
+
+/** A configuration with the number of classes of its own data (`dataset: folder`), where it was not given one. */
+export async function withClassesOfData(config: Config): Promise<Config> {
+  if (config.dataset !== 'folder' || givenKeysOf(config).includes('num_classes')) return config
+  const names = await classNamesOf(config)
+  return names ? applyOverrides(config, [`num_classes=${names.length}`]) : config
 }
 
 /** What is passed over in the folders of two splits, a line each; none for lists. */

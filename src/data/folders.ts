@@ -192,7 +192,7 @@ function noClassFolders(folder: string, { elsewhere }: Pick<Survey, 'elsewhere'>
 
 /** Every folder must be a class, written as the class is. */
 function refuseOtherClasses(folder: string, found: readonly string[], names: readonly string[]): void {
-  refuseLookalikes(folder, found)
+  refuseBadNames(folder, found)
   const known = new Set(names)
   const unknown = found.find((name) => !known.has(name))
   if (unknown === undefined) return
@@ -209,8 +209,15 @@ function refuseOtherClasses(folder: string, found: readonly string[], names: rea
   )
 }
 
-/** Two names of one folder, or of one list of classes, that nobody can tell apart. */
-function refuseLookalikes(where: string, names: readonly string[]): void {
+/** Names that no list can hold, and two of one folder or list that nobody can tell apart. */
+function refuseBadNames(where: string, names: readonly string[]): void {
+  const broken = names.find((name) => /[\r\n]/.test(name))
+  if (broken !== undefined) {
+    throw new MnVideoError(
+      'data',
+      `${shownPath(where)}: the class ${shownPath(broken)} has a line break in its name. Rename it.`,
+    )
+  }
   const byForm = new Map<string, string>()
   for (const name of names) {
     const form = name.normalize('NFC')
@@ -231,16 +238,13 @@ const looksLike = (a: string, b: string): boolean => a !== b && a.normalize('NFC
 const codePoints = (name: string): string =>
   JSON.stringify(name).replace(/[^\x20-\x7e]/gu, (letter) => `\\u{${letter.codePointAt(0)!.toString(16)}}`)
 
-/** A path as bash reads it, letters that look alike told apart. */
+/** A path as bash reads it, in any locale, with what looks alike told apart. */
 const spelled = (folder: string, name: string): string => {
-  const text = join(folder, name)
-  const escaped = [...text]
-    .map((letter) => {
-      if (/[\x20-\x7e]/.test(letter)) return letter === "'" || letter === '\\' ? `\\${letter}` : letter
-      return `\\U${letter.codePointAt(0)!.toString(16).padStart(8, '0')}`
-    })
-    .join('')
-  return `$'${escaped}'`
+  const bytes = [...Buffer.from(join(folder, name))].map((byte) => {
+    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x27 && byte !== 0x5c
+    return isPlain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
+  })
+  return `$'${bytes.join('')}'`
 }
 
 /** The class folders in a folder, sorted by code point (UTF-16 order differs from it for rare characters). */
@@ -250,7 +254,7 @@ export async function classFolders(folder: string): Promise<string[]> {
     const files = await list(folder, () => true)
     throw noClassFolders(folder, { elsewhere: files.map((path) => ({ path, within: '', media: undefined })) })
   }
-  refuseLookalikes(folder, names)
+  refuseBadNames(folder, names)
   return names.sort(byCodePoints)
 }
 
@@ -277,7 +281,7 @@ export async function readClassNames(folder: string, name = CLASSES_FILE): Promi
       `${shownPath(file)}: ${names[0] === '' ? 'is empty' : `has ${JSON.stringify(twice)} twice`}. Give one class name a line, in label order.`,
     )
   }
-  refuseLookalikes(file, names)
+  refuseBadNames(file, names)
   return names
 }
 

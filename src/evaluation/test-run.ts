@@ -17,6 +17,7 @@ import { useLauncher } from '../video/launch.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
 import { calibrate, calibrationClips } from './calibrate.ts'
 import { frontierOf } from './frontier.ts'
+import { adoptLabels } from './labels.ts'
 import { measureLatency } from './latency.ts'
 import { topClasses } from './metrics.ts'
 import { appendPredictions } from './predictions.ts'
@@ -100,6 +101,7 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   const engine = await openEngine(options.engine, options)
   checkPrecision(engine, precision)
   const datasets = await openDatasets(run.config)
+  await adoptLabels(folder, run.config, datasets.val)
   options.onEvent?.({
     event: 'start',
     network: run.network.name,

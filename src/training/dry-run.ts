@@ -1,13 +1,12 @@
 /** Everything that training does, once: for its time and memory before days are spent. */
 import type { Config } from '../config/index.ts'
-import { passedOverLines } from '../data/dataset.ts'
 import type { EngineName, EngineOptions } from '../engines/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import { requireMemory } from './memory.ts'
 import { learningRate } from './schedule.ts'
 import { freshStart } from './start.ts'
 import { mutualStep, type StepResult } from './step.ts'
-import { openWorkplace, trainerOptions } from './train.ts'
+import { notesOn, openWorkplace, trainerOptions } from './train.ts'
 import { validatedConfigurations } from './validate.ts'
 
 export interface DryRun {
@@ -15,8 +14,8 @@ export interface DryRun {
   readonly engine: string
   readonly trainingSamples: number
   readonly validationSamples: number
-  /** What is passed over in the folders of the data set, a line each. */
-  readonly passedOver: readonly string[]
+  /** What is to be said of the data, a line each. */
+  readonly notes: readonly string[]
   readonly stepsPerEpoch: number
   readonly steps: number
   /** Seconds of decoding the first batches, and of the step after a first one that compiles. */
@@ -66,7 +65,7 @@ export async function dryRun(
       engine: engine.description,
       trainingSamples: datasets.train.size,
       validationSamples: datasets.val.size,
-      passedOver: passedOverLines(datasets),
+      notes: await notesOn(config, datasets),
       stepsPerEpoch,
       steps: stepsPerEpoch * config.num_epochs,
       decodeSeconds,

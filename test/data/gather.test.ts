@@ -113,7 +113,7 @@ describe('names in two forms of Unicode', () => {
     await expect(reading).rejects.toThrow(
       'is written "cafe\\u{301}", the class "caf\\u{e9}": the same letters in two forms of Unicode.\nGive both one name; on Linux: mv ',
     )
-    await expect(reading).rejects.toThrow(/cafe\\U00000301' .*caf\\U000000e9'$/)
+    await expect(reading).rejects.toThrow(/cafe\\xcc\\x81' .*caf\\xc3\\xa9'$/)
     await rename(join(set, decomposed), join(set, composed))
     expect((await readClassFolders(set, { classes: ['b', composed] })).entries).toHaveLength(1)
   })
