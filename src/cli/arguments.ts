@@ -40,6 +40,10 @@ export const precisionOption = () =>
     .choices(PRECISIONS)
     .default('float32')
 
+/** The option of commands that take a folder of videos or pictures. */
+export const mediaOption = () =>
+  new Option('--media <kind>', 'what samples of a folder are, where it has both').choices(['video', 'image'])
+
 /** Values separated by commas, each read alike. */
 export const listOf =
   <T>(one: (text: string) => T) =>

@@ -1,6 +1,7 @@
 /** `mn-video import`: a run of weights that PyTorch, Caffe2 or another program saved. */
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../config/index.ts'
+import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { type ImportedRun, importRun } from '../evaluation/import-run.ts'
 import { formatMacs, isReady } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
@@ -36,11 +37,11 @@ export function addImport(program: Command): void {
       '\nExamples:\n  mn-video import X3D_M.pyth --config x3d --out runs/x3d\n  mn-video import resnet50.pth --config slow --out runs/slow --dry-run',
     )
     .action(async (file: string, { config: path, out, strict, head, dryRun }: Options) => {
-      const config = await loadConfig(path)
+      const config = await withClassesOfData(await loadConfig(path))
       const run = await importRun(file, config, { ...(strict && { strict }), ...(head && { head }) })
       console.log(describe(file, run))
       if (dryRun) return console.log('\nDry run: nothing was written.')
-      await writeRun(out, run)
+      await writeRun(out, { ...run, labels: await classNamesOf(config) })
       console.log(`\n${out}: ${next(run, out)}`)
     })
 }

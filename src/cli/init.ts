@@ -1,6 +1,7 @@
 /** `mn-video init`: a run with fresh weights, to try the program or to measure costs before training. */
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../config/index.ts'
+import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -17,14 +18,19 @@ export function addInit(program: Command): void {
     .requiredOption('--out <run>', 'the folder to make; new or empty')
     .addHelpText('after', '\nExample:\n  mn-video init configs/x3d.yml --out runs/x3d')
     .action(async (file: string, { out, set = [] }: { out: string; set?: readonly string[] }) => {
-      const config = applyOverrides(await loadConfig(file), set)
+      const config = await withClassesOfData(applyOverrides(await loadConfig(file), set))
       const network = buildNetwork(config)
       const table = untrainedTable(network, {
         widths: config.width_mult_list,
         frames: config.frames_list,
         sizes: config.resolution_list,
       })
-      await writeRun(out, { config, weights: initialise(network, config.random_seed), table })
+      await writeRun(out, {
+        config,
+        weights: initialise(network, config.random_seed),
+        table,
+        labels: await classNamesOf(config),
+      })
       const cheapest = formatMacs(table.entries[0]!.macs)
       const dearest = formatMacs(table.entries.at(-1)!.macs)
       const input = network.media === 'video' ? '--clip video.mp4' : '--image picture.jpg'

@@ -120,6 +120,7 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
         status.say(
           `${event.network} on ${event.engine}: ${thousands(event.configurations)} configurations, ${thousands(event.samples)} validation samples${event.done > 0 ? `; ${event.done} are done already` : ''}`,
         )
+        for (const line of event.passedOver) status.say(line)
         break
       case 'progress': {
         if (event.done <= 1) {

@@ -1,7 +1,8 @@
 /** `mn-video train`: trains the network of a configuration into a run. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
+import { applyOverrides, type Config, isVideo, loadConfig } from '../config/index.ts'
+import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
@@ -49,7 +50,7 @@ export function addTrain(program: Command): void {
         '  mn-video train configs/mobilenet_v1.yml --dry-run\n  mn-video train configs/x3d.yml --resume',
     )
     .action(async (file: string, options: Options) => {
-      const config = applyOverrides(await loadConfig(file), options.set ?? [])
+      const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
       const { engine, backend, threads } = options
       const using = {
         ...(engine && { engine }),
@@ -69,7 +70,13 @@ async function testOnly(config: Config, folder: string, using: Parameters<typeof
     const network = buildNetwork(config)
     const { weights } = await freshStart(network, config)
     const { width_mult_list: widths, frames_list: frames, resolution_list: sizes } = config
-    await writeRun(folder, { config, weights, table: untrainedTable(network, { widths, frames, sizes }) })
+    const labels = await classNamesOf(config)
+    await writeRun(folder, {
+      config,
+      weights,
+      labels,
+      table: untrainedTable(network, { widths, frames, sizes }),
+    })
   }
   await runTest(folder, using ?? {})
 }
@@ -135,6 +142,7 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
             `${thousands(event.trainingSamples)} training and ${thousands(event.validationSamples)} validation samples; ${thousands(steps)} steps, ${thousands(stepsPerEpoch)} an epoch; ` +
             `a step takes ${(event.bytes / 2 ** 30).toFixed(2)} GiB${event.step > 0 ? `; resumed after step ${event.step}` : ''}`,
         )
+        for (const line of event.notes ?? []) status.say(line)
         break
       case 'data-changed':
         status.say(dataChangedLine(event))
@@ -152,7 +160,7 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
       case 'validation': {
         const { width, frames, size } = event
         status.say(
-          `  validation after epoch ${Math.round(event.epoch)}: width ${width}, ${config.frames > 1 ? `frames ${frames}, ` : ''}size ${size}, ${formatMacs(event.macs)}: top-1 ${percent(event.top1)}, top-5 ${percent(event.top5)}`,
+          `  validation after epoch ${Math.round(event.epoch)}: width ${width}, ${isVideo(config.model) ? `frames ${frames}, ` : ''}size ${size}, ${formatMacs(event.macs)}: top-1 ${percent(event.top1)}, top-5 ${percent(event.top5)}`,
         )
         break
       }
@@ -202,7 +210,7 @@ function summary(config: Config, { folder, step, validation }: Trained): string 
     percent(top5),
   ])
   const run = shellQuoted(folder)
-  const input = config.frames > 1 ? '--clip video.mp4' : '--image picture.jpg'
+  const input = isVideo(config.model) ? '--clip video.mp4' : '--image picture.jpg'
   return [
     `Done after ${thousands(step)} steps. In ${run}: model.safetensors, query-table.json, checkpoints, log.jsonl.`,
     ...(rows ? ['', formatTable([['width', 'frames', 'size', 'cost', 'top-1', 'top-5'], ...rows]), ''] : []),
@@ -226,6 +234,7 @@ async function describeDryRun(config: Config, options: Parameters<typeof dryRun>
   return [
     `${found.network}, method ${config.method}, on ${found.engine}`,
     `${thousands(found.trainingSamples)} training and ${thousands(found.validationSamples)} validation samples, ${config.num_classes} classes`,
+    ...found.notes,
     '',
     formatTable([['sub-network', 'width', 'frames', 'size', 'loss'], ...losses]),
     '',

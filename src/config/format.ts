@@ -1,12 +1,12 @@
 /** Configurations and keys as text: the resolved file of a run, and the reference of all keys. */
 import { type Model, models } from './models.ts'
 import { parseConfig } from './parse.ts'
-import { applies, entryOf } from './resolve.ts'
+import { applies, entryOf, GIVEN, givenKeysOf } from './resolve.ts'
 import { type Config, type KeyName, sections } from './schema.ts'
 
 /**
  * The configuration as YAML with every default filled in and what each key means beside it. It loads back
- * to an equal configuration. Keys that the model has no use for are left out.
+ * to an equal configuration that knows which keys it was given. Keys that the model has no use for are left out.
  */
 export function formatConfig(config: Config): string {
   const blocks = Object.entries(sections).map(([title, section]) => {
@@ -19,7 +19,8 @@ export function formatConfig(config: Config): string {
     })
     return `# ${title}\n${lines.join('\n')}\n`
   })
-  return blocks.join('\n')
+  const given = `${GIVEN}: [${givenKeysOf(config).join(', ')}]`
+  return `${blocks.join('\n')}\n# The keys that were given; the others follow from them when --set changes one.\n${given}\n`
 }
 
 /** One key as the reference shows it. */

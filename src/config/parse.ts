@@ -15,8 +15,9 @@ import {
 } from 'yaml'
 import { MnVideoError } from '../errors.ts'
 import { isPackagedLabels } from './labels.ts'
+import { isResnet, models, normaliseModel } from './models.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
-import { differences, entryOf, keyNames, resolveConfig } from './resolve.ts'
+import { applies, entryOf, GIVEN, givenValues, keyNames, resolveConfig, type Where } from './resolve.ts'
 import type { Config, KeyName } from './schema.ts'
 
 /**
@@ -27,16 +28,20 @@ export function parseConfig(text: string, name: string): Config {
   const at = (line: number) => (line === 0 ? name : `${name}:${line}`)
   const { given, lineOf } = readYaml(text, at)
   locateFiles(given, dirname(name))
-  return resolveConfig(given, (key, entry) => {
+  const listed = given.get(GIVEN)
+  given.delete(GIVEN)
+  const where: Where = (key, entry) => {
     const line = lineOf(key, entry)
     return { at: at(line), line }
-  })
+  }
+  return resolveConfig(given, where, listed)
 }
 
 /**
  * A configuration with some values replaced, each given as `key=value` with the value as in YAML; of two
- * for the same key the later one counts. Values that equal their defaults follow the new ones: `frames=8`
- * takes `frames_list` along, `model=slow` everything that differs between models.
+ * for the same key the later one counts. Keys that were not given follow the new ones: `frames=8` takes `frames_list`
+ * along, `model=slow` everything that differs between models. A key that was given keeps its value, also where that
+ * is the default; another model leaves behind those that mean nothing for it.
  */
 export function applyOverrides(config: Config, overrides: readonly string[]): Config {
   const given = new Map<string, unknown>()
@@ -56,10 +61,22 @@ export function applyOverrides(config: Config, overrides: readonly string[]): Co
   }
   locateFiles(given, '.')
   const all = [...origin.values()].join(' ')
-  return resolveConfig(new Map([...differences(config), ...given]), (key) => ({
+  return resolveConfig(new Map([...keptValues(config, given), ...given]), (key) => ({
     at: origin.get(key) ?? all,
     line: 0,
   }))
+}
+
+/** What a configuration was given, without what another model has no use for. */
+function keptValues(config: Config, given: ReadonlyMap<string, unknown>): Map<string, unknown> {
+  const kept = givenValues(config)
+  const model = normaliseModel(given.get('model'), given.get('depth'))
+  const other = models.find((each) => each === model)
+  if (other === undefined || other === config.model) return kept
+  for (const name of keyNames) if (!applies(name, other)) kept.delete(name)
+  // The depth of a ResNet is a part of its name.
+  if (isResnet(config.model)) kept.delete('depth')
+  return kept
 }
 
 function overrideValue(key: string, value: string, at: string): unknown {

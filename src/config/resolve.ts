@@ -23,8 +23,12 @@ export function entryOf(name: KeyName): Key<unknown> {
   return keys[name] as Key<unknown>
 }
 
-/** A complete configuration, or an error that names up to three problems. */
-export function resolveConfig(given: Given, where: Where): Config {
+/**
+ * A complete configuration, or an error that names up to three problems.
+ *
+ * @param listed the `given` of a run's file
+ */
+export function resolveConfig(given: Given, where: Where, listed?: unknown): Config {
   const problems: Problem[] = []
   const values = new Map<KeyName, unknown>()
   for (const [name, raw] of given) {
@@ -53,6 +57,7 @@ export function resolveConfig(given: Given, where: Where): Config {
   }
 
   const config = complete(values)
+  remember(config, values, listed)
   for (const name of values.keys()) {
     const text = inapplicable(name, config)
     if (text !== undefined) problems.push({ ...where(name), text })
@@ -65,16 +70,34 @@ export function resolveConfig(given: Given, where: Where): Config {
 }
 
 /**
- * The values of a configuration that are not what they would be by default: the shortest recipe for it.
- * A value that happens to equal its default counts as the default.
+ * What a run's `config.yml`, which has every key, says besides: the keys that were given to the run. The others follow
+ * from them when `--set` changes one.
  */
-export function differences(config: Config): Map<string, unknown> {
-  const given = new Map<string, unknown>([['model', config.model]])
-  for (const name of keyNames) {
-    if (!same(config[name], defaultOf(name, config))) given.set(name, config[name])
-  }
-  return given
+export const GIVEN = 'given'
+
+/** Which keys a file or `--set` named: a fact of parsing that no value tells. */
+const givenKeys = new WeakMap<Config, readonly KeyName[]>()
+
+function remember(config: Config, values: ReadonlyMap<KeyName, unknown>, listed: unknown): void {
+  // Runs of earlier versions have every key and no list; then what is not its default was given.
+  const isWhole = keyNames.every((name) => values.has(name) || !applies(name, config.model))
+  const named = Array.isArray(listed) ? new Set<unknown>(listed) : isWhole ? new Set<unknown>() : undefined
+  // A line that was edited in the file of a run counts, whatever that run was given.
+  const isGiven = (name: KeyName) =>
+    named === undefined || named.has(name) || !same(config[name], defaultOf(name, config))
+  givenKeys.set(
+    config,
+    keyNames.filter((name) => name === 'model' || (values.has(name) && isGiven(name))),
+  )
 }
+
+/** The keys that a configuration was given, in the order of the table; of one that was not parsed, all that it has. */
+export const givenKeysOf = (config: Config): readonly KeyName[] =>
+  givenKeys.get(config) ?? keyNames.filter((name) => applies(name, config.model))
+
+/** The values that a configuration was given: what its defaults followed from. */
+export const givenValues = (config: Config): Map<string, unknown> =>
+  new Map(givenKeysOf(config).map((name) => [name, config[name]]))
 
 /** Whether a key means something for a model. */
 export function applies(name: KeyName, model: Model): boolean {

@@ -4,7 +4,6 @@
  * as soon as it is known, so that a caller can keep it and not ask again.
  */
 import { stat } from 'node:fs/promises'
-import { extname } from 'node:path'
 import { MnVideoError } from '../errors.ts'
 import { probeImage } from '../image/decode.ts'
 import { decodeWhole } from '../video/decode-whole.ts'
@@ -13,8 +12,8 @@ import type { FrameIndex } from '../video/frame-index.ts'
 import { cachedFrameIndex } from '../video/index-cache.ts'
 import { readMp4Index } from '../video/mp4-index.ts'
 import { mediaFile } from '../video/paths.ts'
-import { EXTENSIONS } from './folders.ts'
 import { inParallel } from './in-parallel.ts'
+import { mediaOf } from './media.ts'
 
 /** What a look at a file gave. Facts, not judgements: whether a video is too short is for the asker to say. */
 export interface Examined {
@@ -77,13 +76,12 @@ export async function examine(
 
 /** The share of frames that may be lost: each is stood in for by the one before it. */
 const MOST_LOST = 0.1
-const imageExtensions: readonly string[] = EXTENSIONS.image
 
 async function examineFile(path: string, state: string, options: ExamineOptions): Promise<Examined> {
   const decoded = options.decode === true
   const base = { path, state, decoded }
   try {
-    if (imageExtensions.includes(extname(path).toLowerCase())) {
+    if ((await mediaOf(path)) === 'image') {
       const { width, height, format } = await probeImage(path, { decode: decoded })
       const none = { seconds: 0, promisedSeconds: 0, frames: 1, longestPause: 0, videoStreams: 0 }
       return { ...base, facts: { media: 'image', width, height, codec: format, ...none } }

@@ -4,13 +4,15 @@
  */
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Config, isVideo } from '../config/index.ts'
+import { applyOverrides, type Config, givenKeysOf, isVideo } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
+import { shownPath } from '../video/paths.ts'
 import { readCifar } from './cifar.ts'
 import { type Fingerprint, fingerprintOfList } from './fingerprint.ts'
 import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
 import { readList } from './lists.ts'
+import { describePassedOver, type PassedOver } from './media.ts'
 
 export type Split = 'train' | 'val'
 
@@ -22,8 +24,8 @@ export interface Dataset {
   readonly classes?: readonly string[]
   /** The folder or list that it was read from. */
   readonly origin: string
-  /** Files passed over for their extension. */
-  readonly ignored: number
+  /** Files of its folder that are no samples. */
+  readonly passedOver: readonly PassedOver[]
   label(index: number): number
   /** For messages: a path, or `test_batch.bin, image 17`. */
   name(index: number): string
@@ -42,7 +44,47 @@ export interface Dataset {
  */
 export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
   const train = await openDataset(config, 'train')
-  return { train, val: await openDataset(config, 'val') }
+  const val = await openDataset(config, 'val')
+  requireSameClasses(train, val)
+  return { train, val }
+}
+
+/** Two lists with class names of their own must number them alike. */
+function requireSameClasses(train: Dataset, val: Dataset): void {
+  const [one, other] = [train.classes, val.classes]
+  const at = one && other ? one.findIndex((name, label) => name !== other[label]) : -1
+  if (at < 0 || !one || !other) return
+  throw new MnVideoError(
+    'data',
+    `${shownPath(val.origin)}: its class ${at} is ${JSON.stringify(other[at])}, that of ${shownPath(train.origin)} ${JSON.stringify(one[at])}. Both need the same ${CLASSES_FILE}.`,
+  )
+}
+
+/**
+ * The names of a configuration's classes in label order, where its data have them: `classes.txt` beside the training list
+ * or in the data set's folder, else the training folders. Undefined where they have none, or are not there.
+ */
+export async function classNamesOf(config: Config): Promise<readonly string[] | undefined> {
+  const { dataset, dataset_dir: folder, train_list: list } = config
+  if (list !== '') return readClassNames(dirname(list))
+  if (folder === '' || dataset.startsWith('cifar') || !(await isThere(folder))) return undefined
+  const training = join(folder, 'train')
+  const hasFolders = !(await isThere(`${training}.csv`)) && (await isThere(training))
+  return (await readClassNames(folder)) ?? (hasFolders ? classFolders(training) : undefined)
+}
+
+/** A configuration with the number of classes of its own data (`dataset: folder`), where it was not given one. */
+export async function withClassesOfData(config: Config): Promise<Config> {
+  if (config.dataset !== 'folder' || givenKeysOf(config).includes('num_classes')) return config
+  const names = await classNamesOf(config)
+  return names ? applyOverrides(config, [`num_classes=${names.length}`]) : config
+}
+
+/** What is passed over in the folders of two splits, a line each; none for lists. */
+export function passedOverLines(datasets: Readonly<Record<Split, Dataset>>): string[] {
+  return [datasets.train, datasets.val].flatMap(({ origin, passedOver }) =>
+    passedOver.length > 0 ? [`${shownPath(origin)}: ${describePassedOver(passedOver)}`] : [],
+  )
 }
 
 /** One split. A list given for it counts; else it is what dataset_dir has: `SPLIT.csv`, or `SPLIT/CLASS/FILE`. */
@@ -82,7 +124,7 @@ async function fromList(config: Config, list: string): Promise<Dataset> {
   return dataset(entries, {
     media: mediaOf(config),
     origin: list,
-    ignored: 0,
+    passedOver: [],
     ...(classes && { classes }),
   })
 }
@@ -94,8 +136,9 @@ async function fromFolders(config: Config, folder: string, split: Split): Promis
   const classes =
     (await readClassNames(folder)) ?? (await classFolders((await isThere(training)) ? training : origin))
   requireClasses(config, classes.length, training)
-  const { entries, ignored } = await readClassFolders(origin, mediaOf(config), classes)
-  return dataset(entries, { media: mediaOf(config), origin, ignored, classes })
+  const media = mediaOf(config)
+  const { entries, passedOver } = await readClassFolders(origin, { media, classes })
+  return dataset(entries, { media, origin, passedOver, classes })
 }
 
 async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split: Split): Promise<Dataset> {
@@ -106,7 +149,7 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
     size: labels.length,
     ...(classes && { classes }),
     origin: folder,
-    ignored: 0,
+    passedOver: [],
     label: (index) => labels[index]!,
     name: images.name,
     source: images.image,
@@ -117,7 +160,7 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
 
 function dataset(
   entries: readonly { readonly path: string; readonly label: number }[],
-  facts: Pick<Dataset, 'media' | 'origin' | 'ignored' | 'classes'>,
+  facts: Pick<Dataset, 'media' | 'origin' | 'passedOver' | 'classes'>,
 ): Dataset {
   // Two flat lists: a million objects would take twice the memory.
   const paths = entries.map(({ path }) => path)

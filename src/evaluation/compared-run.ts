@@ -6,7 +6,7 @@ import type { Configuration, Network } from '../network/graph.ts'
 import { type Confusion, confusionOf } from './confusion.ts'
 import type { RunResults } from './curves.ts'
 import { frontierOf } from './frontier.ts'
-import { labelsOf } from './labels.ts'
+import { labelsOfRun } from './labels.ts'
 import { type Prediction, readPredictions } from './predictions.ts'
 import type { QueryTable, TableEntry } from './query-table.ts'
 import { findTable, readRunHead } from './run-folder.ts'
@@ -77,7 +77,7 @@ async function readComparedRun(folder: string, name: string): Promise<ComparedRu
     network,
     results: [...results].sort((a, b) => b.macs - a.macs),
     configText: formatConfig(config),
-    labels: await labelsOf(config.labels, network.classes),
+    labels: await labelsOfRun(folder, config),
     ...(answers && { answers }),
     steps: (await readLog(folder)).filter(isStep),
   }

@@ -14,7 +14,7 @@ import { createRandom } from '../network/random.ts'
 import { isKind, resolve, type SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
 import { subsampleFrames } from '../video/sampling.ts'
-import { labelsOf } from './labels.ts'
+import { labelsOfRun } from './labels.ts'
 import { chooseEntry } from './model.ts'
 import type { Budget } from './options.ts'
 import type { TableEntry } from './query-table.ts'
@@ -44,7 +44,7 @@ export async function openExport(folder: string, budget: Budget): Promise<Export
     entry,
     subNetwork: resolve(run.network, entry),
     statistics: await readStatistics(run, entry),
-    labels: await labelsOf(run.config.labels, run.network.classes),
+    labels: await labelsOfRun(folder, run.config),
   }
 }
 

@@ -7,7 +7,7 @@ import { checkPrecision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
-import { labelsOf } from './labels.ts'
+import { labelsOf, labelsOfRun } from './labels.ts'
 import { type Latency, machineOf, measureLatency, readLatencies, writeLatencies } from './latency.ts'
 import { type Budget, checkBudget, checkPath } from './options.ts'
 import { chooseUnder, chooseWithin, isReady, type QueryTable, type TableEntry } from './query-table.ts'
@@ -88,7 +88,10 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
   const folder = checkPath(path, 'the run to load')
   const run = await readRun(folder)
   const { config, network, table } = run
-  const labels = await labelsOf(options.labels ?? config.labels, network.classes)
+  const labels =
+    options.labels === undefined
+      ? await labelsOfRun(folder, config)
+      : await labelsOf(options.labels, network.classes)
   const { threads, backend, precision = 'float32' } = options
   const engine = await openEngine(options.engine, {
     ...(threads !== undefined && { threads }),

@@ -11,6 +11,7 @@ import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import { type BatchNormStatistics, initialStatistics, type ParameterStore } from '../network/store.ts'
+import { keepLabels, labelsToKeep } from './labels.ts'
 import { digestOf, parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
 import { readStatisticsFile, readWeights, writeStatistics, writeWeights } from './run-tensors.ts'
 
@@ -40,6 +41,8 @@ export interface Run {
 export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
   /** Batch-norm statistics by file (`statisticsFile`), as the table's entries name them. */
   readonly statistics?: ReadonlyMap<string, BatchNormStatistics>
+  /** The names of its classes, where the configuration does not tell them. */
+  readonly labels?: readonly string[] | undefined
 }
 
 /** The file of a configuration's batch-norm statistics, relative to the run. */
@@ -57,19 +60,20 @@ export const predictionsFile = (configuration: Configuration, views: string): st
  */
 export async function writeRun(
   folder: string,
-  { config, weights, table, statistics = new Map() }: NewRun,
+  { config, weights, table, statistics = new Map(), labels }: NewRun,
 ): Promise<void> {
-  await createRun(folder, config)
+  await createRun(folder, config, labels)
   const id = await saveWeights(folder, buildNetwork(config), weights)
   await writeTable(folder, { ...table, weights: id }, statistics)
 }
 
 /**
- * Makes the folder of a run, with its configuration.
+ * Makes the folder of a run, with its configuration and the names of its classes.
  *
  * @throws MnVideoError `run` when the folder exists and is not empty
  */
-export async function createRun(folder: string, config: Config): Promise<void> {
+export async function createRun(folder: string, config: Config, labels?: readonly string[]): Promise<void> {
+  const names = await labelsToKeep(config, labels)
   if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
   const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -80,6 +84,7 @@ export async function createRun(folder: string, config: Config): Promise<void> {
   }
   await writing(folder, async () => {
     await mkdir(folder, { recursive: true })
+    if (names) await keepLabels(folder, names)
     await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
   })
 }

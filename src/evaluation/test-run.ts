@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Dataset, openDatasets } from '../data/dataset.ts'
+import { type Dataset, openDatasets, passedOverLines } from '../data/dataset.ts'
 import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
@@ -17,6 +17,7 @@ import { useLauncher } from '../video/launch.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
 import { calibrate, calibrationClips } from './calibrate.ts'
 import { frontierOf } from './frontier.ts'
+import { adoptLabels } from './labels.ts'
 import { measureLatency } from './latency.ts'
 import { topClasses } from './metrics.ts'
 import { appendPredictions } from './predictions.ts'
@@ -58,6 +59,8 @@ export type TestEvent =
       readonly engine: string
       readonly samples: number
       readonly configurations: number
+      /** What is passed over in the folders of the data set, a line each. */
+      readonly passedOver: readonly string[]
       /** Already there from before. */
       readonly done: number
     }
@@ -98,12 +101,14 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   const engine = await openEngine(options.engine, options)
   checkPrecision(engine, precision)
   const datasets = await openDatasets(run.config)
+  await adoptLabels(folder, run.config, datasets.val)
   options.onEvent?.({
     event: 'start',
     network: run.network.name,
     engine: describeEngine(engine, precision),
     samples: datasets.val.size,
     configurations: asked.length,
+    passedOver: passedOverLines(datasets),
     done: asked.length - missing.length,
   })
   const results = [...known]

@@ -6,7 +6,7 @@ import { requireMemory } from './memory.ts'
 import { learningRate } from './schedule.ts'
 import { freshStart } from './start.ts'
 import { mutualStep, type StepResult } from './step.ts'
-import { openWorkplace, trainerOptions } from './train.ts'
+import { notesOn, openWorkplace, trainerOptions } from './train.ts'
 import { validatedConfigurations } from './validate.ts'
 
 export interface DryRun {
@@ -14,6 +14,8 @@ export interface DryRun {
   readonly engine: string
   readonly trainingSamples: number
   readonly validationSamples: number
+  /** What is to be said of the data, a line each. */
+  readonly notes: readonly string[]
   readonly stepsPerEpoch: number
   readonly steps: number
   /** Seconds of decoding the first batches, and of the step after a first one that compiles. */
@@ -63,6 +65,7 @@ export async function dryRun(
       engine: engine.description,
       trainingSamples: datasets.train.size,
       validationSamples: datasets.val.size,
+      notes: await notesOn(config, datasets),
       stepsPerEpoch,
       steps: stepsPerEpoch * config.num_epochs,
       decodeSeconds,

@@ -30,6 +30,8 @@ export interface StartEvent {
   readonly validationSamples: number
   /** Bytes that a step takes beside the weights. */
   readonly bytes: number
+  /** What is to be said of the data, a line each: files that are passed over, names that do not fit. */
+  readonly notes?: readonly string[]
   /** What is trained and validated on. */
   readonly data: Readonly<Record<Split, UsedData>>
 }

@@ -3,7 +3,9 @@ import { stat } from 'node:fs/promises'
 import { importWeights } from '../checkpoints/import/import-weights.ts'
 import { readWeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config, KeyName } from '../config/index.ts'
+import type { Dataset } from '../data/dataset.ts'
 import { MnVideoError } from '../errors.ts'
+import { adoptLabels } from '../evaluation/labels.ts'
 import { createRun, readRun, readRunConfig } from '../evaluation/run-folder.ts'
 import type { Network } from '../network/graph.ts'
 import { initialise } from '../network/initialise.ts'
@@ -33,6 +35,7 @@ const FREE: ReadonlySet<KeyName> = new Set<KeyName>([
 /**
  * Makes the run's folder, or takes up the one that is there.
  *
+ * @param data what is trained on: the run keeps the names of its classes, where it has them
  * @throws MnVideoError `run` when the folder has files and is not to be resumed, or has nothing to resume, or
  *   was made by another configuration
  */
@@ -40,9 +43,13 @@ export async function startRun(
   folder: string,
   network: Network,
   config: Config,
-  resume: boolean,
+  { resume, data }: { readonly resume: boolean; readonly data: Pick<Dataset, 'origin' | 'classes'> },
 ): Promise<Start> {
-  if (resume) return resumeRun(folder, network, config)
+  if (resume) {
+    const start = await resumeRun(folder, network, config)
+    await adoptLabels(folder, config, data)
+    return start
+  }
   if ((await checkpointSteps(folder)).length > 0) {
     throw new MnVideoError(
       'run',
@@ -50,7 +57,7 @@ export async function startRun(
     )
   }
   const start = await freshStart(network, config)
-  await createRun(folder, config)
+  await createRun(folder, config, data.classes)
   return start
 }
 

@@ -4,11 +4,12 @@
  */
 import { join } from 'node:path'
 import type { Config } from '../config/index.ts'
-import { openDatasets } from '../data/dataset.ts'
+import { openDatasets, passedOverLines } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
+import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
 import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
@@ -79,7 +80,10 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
   let unlock: (() => Promise<void>) | undefined
   let log: Log | undefined
   try {
-    const start = await startRun(folder, network, config, options.resume ?? false)
+    const start = await startRun(folder, network, config, {
+      resume: options.resume ?? false,
+      data: place.datasets.train,
+    })
     unlock = await lockRun(folder)
     await removeUnfinished(folder)
     log = await openLog(folder)
@@ -105,6 +109,8 @@ export async function openWorkplace(
   onBad: (file: string, reason: string) => void,
 ): Promise<Workplace> {
   const datasets = await openDatasets(config)
+  // A list of names that does not fit is found out now, not when the run is used.
+  await labelsToKeep(config, datasets.train.classes)
   useLauncher()
   const engine = await openEngine(options.engine, options)
   const closing = new AbortController()
@@ -118,6 +124,12 @@ export async function openWorkplace(
     stepsPerEpoch: Math.ceil(loader.batchesPerEpoch / config.accumulate),
     close: () => closing.abort(),
   }
+}
+
+/** What is to be said of the data before training, a line each. */
+export async function notesOn(config: Config, datasets: Workplace['datasets']): Promise<string[]> {
+  const note = await labelsNote(config, await labelsToKeep(config, datasets.train.classes))
+  return [...passedOverLines(datasets), ...(note ? [note] : [])]
 }
 
 export const trainerOptions = ({ momentum, nesterov, weight_decay, mean, std }: Config) => ({
@@ -164,6 +176,7 @@ async function openRun(
   const bytes = requireMemory(trainer, network, config)
   const before = await lastUsedData(folder)
   const data = await usedData(datasets)
+  const notes = await notesOn(config, datasets)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.
@@ -183,6 +196,7 @@ async function openRun(
     trainingSamples: datasets.train.size,
     validationSamples: datasets.val.size,
     bytes,
+    ...(notes.length > 0 && { notes }),
     data,
   })
   if (before) for (const changed of changedData(before, data)) await record(changed)

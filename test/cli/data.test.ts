@@ -1,6 +1,7 @@
 /** `mn-video data …` from the outside, on a small data set that a user might have. `npm test` builds it first. */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { mnVideo } from '../support/cli.ts'
 import { renderClip } from '../support/render.ts'
@@ -8,6 +9,11 @@ import { temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()
 const at = (...names: string[]) => join(folder, ...names)
+/** Writes small pictures. */
+async function encodePicture(...paths: string[]): Promise<void> {
+  for (const path of paths)
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: '#08f' } }).toFile(path)
+}
 const run = (...args: string[]) =>
   mnVideo(['data', ...args], { cwd: folder, env: { MN_VIDEO_CACHE: at('cache') } })
 
@@ -84,6 +90,46 @@ describe('mn-video data', () => {
     const json = JSON.parse((await run('check', 'list.csv', '--json')).stdout)
     expect(json).toMatchObject({ clean: 2, fingerprint: { files: 5, codecs: { h264: 2 } } })
     expect(json.files).toHaveLength(3)
+  })
+
+  it('takes class names along to a clean list elsewhere, and writes over no others', async () => {
+    await mkdir(at('clean'))
+    expect((await run('check', 'lists/val.csv', '--write-clean', 'clean/val.csv')).code).toBe(0)
+    expect(await readFile(at('clean/classes.txt'), 'utf8')).toBe('jump high\nwalk\n')
+    await writeFile(at('clean/classes.txt'), 'walk\njump high\n')
+    expect(await run('check', 'lists/val.csv', '--write-clean', 'clean/val.csv')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('clean/classes.txt: has other classes than the list'),
+    })
+  })
+
+  it('takes a folder of videos with some pictures for one of videos, and says what it passed over', async () => {
+    for (const name of ['walk', 'jump high']) {
+      await mkdir(at('mixed', name), { recursive: true })
+      await encodePicture(at('mixed', name, '0.jpg'))
+      for (const number of [1, 2]) {
+        await copyFile(at('videos/walk/ü 1.mp4'), at('mixed', name, `${number}.mp4`))
+      }
+    }
+    const other = 'passed over: 2 .jpg (pictures, such as '
+    const split = await run('split', 'mixed', '--val', '0.5', '--out', 'mixed-lists')
+    expect(split.stdout).toMatch(/train\.csv: 2 files of 2 classes\n.*val\.csv: 2 files/)
+    const check = await run('check', 'mixed')
+    expect(check.stdout).toContain('mixed: 4 files')
+    const stats = await run('stats', 'mixed')
+    const resize = await run('resize', 'mixed', '--out', 'mixed-small', '--short-side', '48')
+    expect(resize).toMatchObject({ code: 0, stdout: expect.stringContaining('4 of 4 videos') })
+    for (const { code, stdout } of [split, check, stats, resize])
+      expect([code, stdout]).toEqual([0, expect.stringContaining(other)])
+    await writeFile(at('mixed/list.csv'), '"walk/0.jpg" 1\nwalk/1.mp4 1\nwalk/2.mp4 1\n')
+    const listed = await run('resize', 'mixed/list.csv', '--out', 'mixed-small-2', '--short-side', '48')
+    expect(listed.stdout).toMatch(/2 of 2 videos[\s\S]*passed over: 1 \.jpg/)
+    await encodePicture(at('mixed/walk/3.jpg'), at('mixed/walk/4.jpg'), at('mixed/walk/5.jpg'))
+    expect(await run('split', 'mixed', '--out', 'x')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('is a mixture of 4 videos and 5 pictures'),
+    })
+    expect((await run('stats', 'mixed', '--media', 'video')).stdout).toContain('mixed: 4 files')
   })
 
   it('resizes a list into a folder with its own list, and reports size and speed', async () => {

@@ -79,6 +79,46 @@ describe('applyOverrides', () => {
     expect(applyOverrides(resolved, ['model=slow'])).toEqual(parseConfig('model: slow', 'a.yml'))
   })
 
+  it('keeps what was given where it is the default, too', () => {
+    const file = parseConfig('model: x3d\nbatch_size: 128\nlr: 0.1\nnum_epochs: 3\nwarmup_epochs: 0', 'a.yml')
+    const again = parseConfig(formatConfig(file), 'runs/a/config.yml')
+    const twice = applyOverrides(applyOverrides(file, ['lr=0.1']), ['frames=8'])
+    for (const each of [file, again, twice]) {
+      expect(applyOverrides(each, ['batch_size=64']).lr).toBe(0.1)
+      expect(applyOverrides(each, ['num_epochs=100']).warmup_epochs).toBe(0)
+      expect(applyOverrides(each, ['accumulate=2']).lr).toBe(0.1)
+      // What was not given follows.
+      expect(applyOverrides(each, ['frames=6']).frames_list).toEqual([6, 5, 4, 2])
+    }
+    expect(applyOverrides(parseConfig('model: x3d', 'a.yml'), ['batch_size=64']).lr).toBe(0.05)
+    const set = applyOverrides(parseConfig('model: x3d', 'a.yml'), ['lr=0.1'])
+    expect(applyOverrides(set, ['batch_size=64']).lr).toBe(0.1)
+  })
+
+  it('keeps a line that was edited in the file of a run', () => {
+    const text = formatConfig(parseConfig('model: x3d', 'a.yml')).replace(/^lr: 0.1 /m, 'lr: 0.2 ')
+    expect(applyOverrides(parseConfig(text, 'b.yml'), ['batch_size=64']).lr).toBe(0.2)
+  })
+
+  it('lets defaults follow in the file of a run of an earlier version, which does not tell what was given', () => {
+    const text = formatConfig(parseConfig('model: x3d\nlr: 0.3', 'a.yml')).replace(/^given: .*$/m, '')
+    const config = parseConfig(text, 'b.yml')
+    expect(applyOverrides(config, ['frames=8', 'num_epochs=10'])).toMatchObject({
+      frames_list: [8, 6, 5, 3],
+      warmup_epochs: 2,
+      lr: 0.3,
+    })
+  })
+
+  it('leaves behind what means nothing for another model', () => {
+    expect(applyOverrides(parseConfig('model: x3d\nvariant: s\nlr: 0.3', 'a.yml'), ['model=slow'])).toEqual(
+      parseConfig('model: slow\nlr: 0.3', 'a.yml'),
+    )
+    const resnet = parseConfig('model: models.resnet\ndepth: 101', 'a.yml')
+    expect(applyOverrides(resnet, ['model=resnet50']).depth).toBe(50)
+    expect(() => applyOverrides(resnet, ['given=[lr]'])).toThrow('unknown key "given"')
+  })
+
   it('takes the last of two', () => {
     expect(set('lr=0.2', 'lr=0.4').lr).toBe(0.4)
   })

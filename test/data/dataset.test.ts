@@ -79,14 +79,18 @@ describe('a data set in class folders', () => {
       ['train/a/1.mp4', 0],
       ['train/b/3.mp4', 1],
     ])
-    expect(train.ignored).toBe(2)
+    expect(train.passedOver).toMatchObject([{ files: 1 }, { files: 1 }])
   })
 
   it('has images for an image model', async () => {
     await write('train/n01440764/1.JPEG', 'train/n01443537/2.png', 'train/n01443537/3.mp4')
     const images = config(`model: resnet50\ndataset_dir: "${folder.path('.')}"\nnum_classes: 2`)
     const train = await openDataset(images, 'train')
-    expect([train.media, train.size, train.ignored]).toEqual(['image', 2, 1])
+    expect([train.media, train.size, train.passedOver]).toMatchObject([
+      'image',
+      2,
+      [{ ending: '.mp4', files: 1 }],
+    ])
   })
 
   it.each([
@@ -113,7 +117,7 @@ describe('a data set in class folders', () => {
       'no videos',
       ['train/a/1.jpg'],
       'num_classes: 1',
-      '/train: has no videos in its class folders (1 other files, such as a/1.jpg). Expected CLASS/FILE with .mp4,',
+      '/train: has no videos in its class folders (passed over: 1 .jpg (pictures, such as ',
     ],
   ])('says what is wrong: %s', async (_, files, rest, message) => {
     await write(...files)

@@ -52,7 +52,7 @@ const datasetOf = (sources: readonly ReturnType<Dataset['source']>[]): Dataset =
   media: 'image',
   size: sources.length,
   origin: '',
-  ignored: 0,
+  passedOver: [],
   label: () => 0,
   name: String,
   source: (index) => sources[index]!,

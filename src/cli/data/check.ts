@@ -7,11 +7,12 @@ import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { type Examined, examine, judge, type Verdict } from '../../data/check.ts'
 import { appendToJournal, readJournal, rewriteJournal } from '../../data/examined-journal.ts'
 import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
-import { asList, type Gathered, gather } from '../../data/gather.ts'
+import { asList, type Gathered, gather, keepClassesBeside } from '../../data/gather.ts'
+import { describePassedOver, type Media } from '../../data/media.ts'
 import { MnVideoError } from '../../errors.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
 import { shownPath } from '../../video/paths.ts'
-import { count, positiveNumber } from '../arguments.ts'
+import { count, mediaOption, positiveNumber } from '../arguments.ts'
 import { startProgress } from '../progress.ts'
 import { EXIT } from '../report.ts'
 import { fingerprintLines } from './fingerprint.ts'
@@ -21,6 +22,7 @@ interface Options {
   readonly writeClean?: string
   readonly strict?: true
   readonly root?: string
+  readonly media?: Media
   readonly minSeconds: number
   readonly jobs: number
   readonly fresh?: true
@@ -38,6 +40,7 @@ export function addCheck(data: Command): void {
     .option('--write-clean <list>', 'write a list without the missing, broken, short and repeated files')
     .option('--strict', 'keep odd files out of it too')
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
+    .addOption(mediaOption())
     .option('--min-seconds <seconds>', 'a shorter video is too short', positiveNumber, 0.5)
     .option('--jobs <count>', 'files at a time', count, availableParallelism())
     .option('--fresh', 'look at files again that an earlier check knows and that have not changed')
@@ -92,14 +95,22 @@ async function check(source: string, options: Options): Promise<void> {
 
   if (options.json) {
     const files = judged.filter(({ verdict }) => verdict !== 'ok')
-    console.log(JSON.stringify({ source, fingerprint, clean: clean.length, files }, null, 2))
+    console.log(
+      JSON.stringify(
+        { source, fingerprint, clean: clean.length, files, passedOver: gathered.passedOver },
+        null,
+        2,
+      ),
+    )
     return
   }
+  const others = describePassedOver(gathered.passedOver)
   const speed = looked > 0 ? `, ${(looked / seconds).toFixed(1)} files a second` : ''
   const before = recalled > 0 ? ` (${recalled} known from before)` : ''
   console.log(
     [
       `${source}: ${gathered.files.length} files${before}${speed}${options.decode ? ', every frame decoded' : ''}`,
+      ...(others ? [others] : []),
       ...fingerprintLines(fingerprint),
       ...findings(judged, gathered.root, options.all === true),
       bad === 0 ? 'Every file can be used.' : `${bad} cannot be used, ${judged.length - bad} can.`,
@@ -167,6 +178,7 @@ async function writeCleanList(
   const folder = resolve(list, '..')
   // Relative where the old list's root is the new list's folder, so that the two are read alike.
   const written = (path: string) => (folder === gathered.root ? within(folder, path) : path)
+  if (gathered.classes && gathered.isLabelled) await keepClassesBeside(list, gathered.classes)
   await writeAtomically(list, [Buffer.from(asList(clean, written))])
   const facts = clean.flatMap(({ path }) => examined.get(path)?.facts ?? [])
   await writeFingerprint(list, fingerprintOf(clean, facts))

@@ -5,12 +5,13 @@ import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { applyOverrides, loadConfig } from '../../config/index.ts'
 import type { Dataset } from '../../data/dataset.ts'
 import { fingerprintOf } from '../../data/fingerprint.ts'
-import { gather, isVideoFile } from '../../data/gather.ts'
+import { gather, mediaOfFiles } from '../../data/gather.ts'
 import { openTrainingLoader } from '../../data/loader.ts'
+import { describePassedOver, type Media } from '../../data/media.ts'
 import { type PreviewSample, previewPage } from '../../data/preview.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { buildNetwork } from '../../models/index.ts'
-import { collect, count } from '../arguments.ts'
+import { collect, count, mediaOption } from '../arguments.ts'
 
 interface Options {
   readonly out: string
@@ -19,6 +20,7 @@ interface Options {
   readonly samples: number
   readonly epoch: number
   readonly root?: string
+  readonly media?: Media
 }
 
 export function addPreview(data: Command): void {
@@ -32,6 +34,7 @@ export function addPreview(data: Command): void {
     .option('--samples <count>', 'samples to show', count, 24)
     .option('--epoch <number>', 'each epoch draws other crops and moments', count, 1)
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
+    .addOption(mediaOption())
     .addHelpText(
       'after',
       '\nExample:\n  mn-video data preview lists/train.csv --config configs/x3d.yml --out preview.html',
@@ -40,7 +43,10 @@ export function addPreview(data: Command): void {
 }
 
 async function preview(source: string, options: Options): Promise<void> {
-  const { files, classes, root, isLabelled } = await gather(source, options)
+  const gathered = await gather(source, options)
+  const { classes, root, isLabelled } = gathered
+  const { media, isOf, passedOver } = await mediaOfFiles(source, gathered.files, options.media)
+  const files = gathered.files.filter((file) => isOf.has(file))
   const single = files.flatMap(({ path, label }) => (typeof label === 'number' ? [{ path, label }] : []))
   if (single.length < files.length) {
     throw new MnVideoError(
@@ -48,7 +54,6 @@ async function preview(source: string, options: Options): Promise<void> {
       `${source}: has several labels a file; lists with one label are previewed.`,
     )
   }
-  const media = isVideoFile(single[0]!.path) ? 'video' : 'image'
   const highest = single.reduce((most, { label }) => Math.max(most, label), 0)
   const config = applyOverrides(
     await loadConfig(options.config ?? (media === 'video' ? 'x3d' : 'mobilenet_v2')),
@@ -71,7 +76,7 @@ async function preview(source: string, options: Options): Promise<void> {
     media,
     size: single.length,
     origin: source,
-    ignored: 0,
+    passedOver: [],
     label: (index) => single[index]!.label,
     name: (index) => single[index]!.path,
     source: (index) => ({ path: single[index]!.path }),
@@ -105,5 +110,8 @@ async function preview(source: string, options: Options): Promise<void> {
     throw new MnVideoError('data', `${options.out}: cannot be written: ${reasonOf(error)}.`)
   })
   const bad = loader.bad.size > 0 ? `, ${loader.bad.size} could not be read (named there)` : ''
-  console.log(`${options.out}: ${samples.length} samples${bad}. Open it in a browser.`)
+  const others = describePassedOver([...gathered.passedOver, ...passedOver])
+  console.log(
+    `${options.out}: ${samples.length} samples${bad}. Open it in a browser.${others && `\n${others}`}`,
+  )
 }

@@ -6,7 +6,8 @@ import type { Command } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { CLASSES_FILE } from '../../data/folders.ts'
-import { asList, gather, isVideoFile } from '../../data/gather.ts'
+import { asList, gather, mediaOfFiles } from '../../data/gather.ts'
+import { describePassedOver } from '../../data/media.ts'
 import { clipMilliseconds, resizeVideos } from '../../data/resize-videos.ts'
 import { MnVideoError } from '../../errors.ts'
 import { count } from '../arguments.ts'
@@ -54,10 +55,13 @@ export function addResize(data: Command): void {
 const MEASURED = 9
 
 async function resize(source: string, options: Options): Promise<void> {
-  const { files, classes, root, isLabelled } = await gather(source, options)
-  const image = files.find(({ path }) => !isVideoFile(path))
-  if (image) {
-    throw new MnVideoError('usage', `${image.path}: is not a video by its name. Only videos are resized.`)
+  const gathered = await gather(source, { ...options, media: 'video' })
+  const { classes, root, isLabelled } = gathered
+  const { isOf, passedOver } = await mediaOfFiles(source, gathered.files, 'video')
+  const files = gathered.files.filter((file) => isOf.has(file))
+  const others = describePassedOver([...gathered.passedOver, ...passedOver])
+  if (files.length === 0) {
+    throw new MnVideoError('data', `${source}: has no videos, and only videos are resized (${others}).`)
   }
   const out = resolve(options.out)
   const total = new Set(files.map(({ path }) => path)).size
@@ -94,7 +98,19 @@ async function resize(source: string, options: Options): Promise<void> {
   const kept = results.filter(({ isNew }) => !isNew).length
   if (options.json) {
     const facts = { videos: targets.size, kept, frames: sum(({ frames }) => frames), bytesBefore, bytesAfter }
-    console.log(JSON.stringify({ ...facts, list, clipMilliseconds: { before, after }, failures }, null, 2))
+    console.log(
+      JSON.stringify(
+        {
+          ...facts,
+          list,
+          clipMilliseconds: { before, after },
+          failures,
+          passedOver: [...gathered.passedOver, ...passedOver],
+        },
+        null,
+        2,
+      ),
+    )
     return
   }
   console.log(
@@ -103,6 +119,7 @@ async function resize(source: string, options: Options): Promise<void> {
       `size   ${megabytes(bytesBefore)} → ${megabytes(bytesAfter)} (${Math.round((100 * bytesAfter) / bytesBefore)} %)`,
       `speed  a clip of 16 frames, stride 5: ${before.toFixed(0)} → ${after.toFixed(0)} ms (${(before / after).toFixed(1)}×)`,
       ...(list ? [`list   ${list}`] : []),
+      ...(others ? [others] : []),
       ...failures.map((failure) => `failed ${failure}`),
     ].join('\n'),
   )

@@ -5,10 +5,11 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { CLASSES_FILE } from '../../data/folders.ts'
-import { asList, gather } from '../../data/gather.ts'
+import { asList, gather, requireLabels } from '../../data/gather.ts'
+import { describePassedOver, type Media } from '../../data/media.ts'
 import { splitFiles } from '../../data/split.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
-import { count } from '../arguments.ts'
+import { count, mediaOption } from '../arguments.ts'
 import { thousands } from '../table.ts'
 
 interface Options {
@@ -17,6 +18,7 @@ interface Options {
   readonly seed: number
   readonly group?: RegExp
   readonly root?: string
+  readonly media?: Media
 }
 
 export function addSplit(data: Command): void {
@@ -33,6 +35,7 @@ export function addSplit(data: Command): void {
     )
     .option('--seed <number>', 'another seed divides otherwise', count, 1995)
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
+    .addOption(mediaOption())
     .addHelpText(
       'after',
       '\nExamples:\n  mn-video data split videos/ --out lists\n' +
@@ -42,13 +45,9 @@ export function addSplit(data: Command): void {
 }
 
 async function split(source: string, options: Options): Promise<void> {
-  const { files, classes, root, isLabelled } = await gather(source, options)
-  if (!isLabelled) {
-    throw new MnVideoError(
-      'data',
-      `${source}: its files lie in no class folders, so they have no labels. Give CLASS/FILE, or a list.`,
-    )
-  }
+  const gathered = await gather(source, options)
+  requireLabels(source, gathered)
+  const { files, classes, root, passedOver } = gathered
   const { out, val, seed, group } = options
   const sides = splitFiles(files, { share: val, seed, root, ...(group && { group }) })
   const folder = resolve(out)
@@ -72,6 +71,8 @@ async function split(source: string, options: Options): Promise<void> {
   } catch (error) {
     throw new MnVideoError('data', `${out}: cannot be written: ${reasonOf(error)}.`)
   }
+  const others = describePassedOver(passedOver)
+  if (others) lines.push(others)
   console.log([...lines, `Train with dataset_dir: ${out}`].join('\n'))
 }
 

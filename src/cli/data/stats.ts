@@ -1,14 +1,16 @@
 /** `mn-video data stats`: how many files each class has, as a chart; what is known of the files. */
 import type { Command } from 'commander'
 import { fingerprintOfList } from '../../data/fingerprint.ts'
-import { gather } from '../../data/gather.ts'
-import { MnVideoError } from '../../errors.ts'
+import { gather, requireLabels } from '../../data/gather.ts'
+import { describePassedOver, type Media } from '../../data/media.ts'
 import { shownPath } from '../../video/paths.ts'
+import { mediaOption } from '../arguments.ts'
 import { thousands } from '../table.ts'
 import { fingerprintLines } from './fingerprint.ts'
 
 interface Options {
   readonly root?: string
+  readonly media?: Media
   readonly all?: true
   readonly json?: true
 }
@@ -21,6 +23,7 @@ export function addStats(data: Command): void {
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
     .option('--all', 'a bar for every class, not the largest and smallest alone')
     .option('--json', 'as JSON')
+    .addOption(mediaOption())
     .addHelpText('after', '\nExample:\n  mn-video data stats lists/train.csv')
     .action(stats)
 }
@@ -35,24 +38,25 @@ interface ClassCount {
 const SHOWN = 10
 
 async function stats(source: string, options: Options): Promise<void> {
-  const { files, classes, isLabelled } = await gather(source, options)
-  if (!isLabelled) {
-    throw new MnVideoError('data', `${source}: its files lie in no class folders, so they have no labels.`)
-  }
+  const gathered = await gather(source, options)
+  requireLabels(source, gathered)
+  const { files, classes, passedOver } = gathered
   const counts = countClasses(files, classes)
   const fingerprint = await fingerprintOfList(source, files)
   if (options.json) {
-    console.log(JSON.stringify({ source, fingerprint, classes: counts }, null, 2))
+    console.log(JSON.stringify({ source, fingerprint, classes: counts, passedOver }, null, 2))
     return
   }
   const ordered = counts.toSorted((a, b) => b.files - a.files || a.label - b.label)
   const [most, fewest] = [ordered[0]!.files, ordered.at(-1)!.files]
   const median = ordered[ordered.length >> 1]!.files
   const labels = files.reduce((sum, { label }) => sum + [label].flat().length, 0)
+  const others = describePassedOver(passedOver)
   const empty = counts.filter((each) => each.files === 0)
   console.log(
     [
       `${source}: ${thousands(files.length)} files${labels === files.length ? '' : `, ${(labels / files.length).toFixed(1)} labels each`}`,
+      ...(others ? [others] : []),
       ...fingerprintLines(fingerprint).slice(1),
       `files per class: fewest ${thousands(fewest)}, median ${thousands(median)}, most ${thousands(most)}${fewest > 0 ? ` (${(most / fewest).toFixed(1)}×)` : ''}`,
       ...(empty.length > 0

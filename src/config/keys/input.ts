@@ -37,12 +37,12 @@ export const input = {
     kind: integer({ min: 1, max: 1_000_000 }),
     default: (known: Known) => classesOf(known),
     follows: 'the data set',
-    doc: 'Classes.',
+    doc: 'Classes; with dataset: folder those of its classes.txt or folders.',
   }),
   labels: key({
     kind: text,
     default: '',
-    doc: 'Class names: kinetics400, imagenet1k, or a text file, one a line, relative to this file.',
+    doc: 'Class names: kinetics400, imagenet1k (where the number fits), or a text file, one a line, relative to this file; default: those of the data.',
   }),
   image_size: key({
     kind: count,

@@ -4,7 +4,6 @@
  */
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import {
   Annotated,
   FileTable,
@@ -34,7 +33,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   const places = [annotations ?? folder]
   const classFile = await findAnnotation(places, /^Charades_v\d_classes\.txt$/, 'Charades_v1_classes.txt')
   const { classes, labels } = await classesOf(classFile)
-  const table = await FileTable.of(folder, EXTENSIONS.video)
+  const table = await FileTable.of(folder, 'video')
   const annotated = new Annotated()
   const findings: Finding[] = []
   const lists: Record<string, LabelledFile[]> = {}

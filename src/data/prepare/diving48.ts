@@ -4,7 +4,6 @@
  */
 import { z } from 'zod'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import { Annotated, FileTable, findAnnotation, readJson, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
 
@@ -38,7 +37,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   }
   const vocabulary = await readJson(await find('vocab'), vocabularySchema)
   const classes = vocabulary.map((words) => words.join(' '))
-  const table = await FileTable.of(folder, EXTENSIONS.video)
+  const table = await FileTable.of(folder, 'video')
   const annotated = new Annotated()
   const findings: Finding[] = []
   const lists: Record<string, LabelledFile[]> = {}

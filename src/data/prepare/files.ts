@@ -4,6 +4,7 @@ import { basename, extname, join, relative, resolve } from 'node:path'
 import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { mediaBelow } from '../gather.ts'
+import type { Media } from '../media.ts'
 import type { Finding } from './recipe.ts'
 
 /** The media files of a data set by a key made of their names, and which of them annotations asked for. */
@@ -25,11 +26,11 @@ export class FileTable {
    */
   static async of(
     folder: string,
-    extensions: readonly string[],
+    media: Media,
     keyOf: (path: string) => string | undefined = stemOf,
   ): Promise<FileTable> {
     const table = new FileTable(resolve(folder))
-    for (const path of await mediaBelow(resolve(folder), extensions)) {
+    for (const path of await mediaBelow(resolve(folder), media)) {
       const key = keyOf(path)
       if (key === undefined) continue
       const others = table.#byKey.get(sameName(key))

@@ -5,7 +5,6 @@
 import { basename, dirname } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import { Annotated, FileTable, findAnnotations, readLines, requireFolder, requireSome } from './files.ts'
 import { byCodePoints } from './kinetics.ts'
 import type { Finding, Prepared, PreparedSplit, PrepareOptions, Recipe } from './recipe.ts'
@@ -41,11 +40,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   })
   const classes = [...new Set(parsed.map(({ name }) => name))].sort(byCodePoints)
   // Two classes may have a video of the same name, so the class folder is part of the key.
-  const table = await FileTable.of(
-    folder,
-    EXTENSIONS.video,
-    (path) => `${basename(dirname(path))}/${stem(path)}`,
-  )
+  const table = await FileTable.of(folder, 'video', (path) => `${basename(dirname(path))}/${stem(path)}`)
   const findings: Finding[] = []
   const splits: PreparedSplit[] = []
   for (const number of [1, 2, 3]) {

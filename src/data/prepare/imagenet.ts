@@ -8,8 +8,8 @@ import { basename, dirname, join } from 'node:path'
 import { labelFile } from '../../config/labels.ts'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import { mediaBelow } from '../gather.ts'
+import { isClear } from '../media.ts'
 import { findAnnotations, readLines, requireFolder, stemOf } from './files.ts'
 import { byCodePoints } from './kinetics.ts'
 import { readMatFile } from './mat-file.ts'
@@ -33,7 +33,6 @@ export const imagenet: Recipe = {
 }
 
 const VALIDATION = 'ILSVRC2012_val_'
-const images: readonly string[] = EXTENSIONS.image
 
 async function prepare(folder: string, { annotations }: PrepareOptions): Promise<Prepared> {
   await requireFolder(folder)
@@ -81,7 +80,7 @@ async function byFolder(
   findings: Finding[],
 ): Promise<LabelledFile[]> {
   const files: LabelledFile[] = []
-  for (const path of await mediaBelow(folder, images)) {
+  for (const path of await mediaBelow(folder, 'image')) {
     const label = labels.get(basename(dirname(path)))
     if (label !== undefined && dirname(dirname(path)) === folder) files.push({ path, label })
     else findings.push({ kind: 'extra', what: path, why: 'does not lie in a class folder' })
@@ -95,8 +94,9 @@ async function validationOf(
   labels: ReadonlyMap<string, number>,
   findings: Finding[],
 ): Promise<LabelledFile[]> {
-  const paths = await mediaBelow(folder, images)
-  if (paths.every((path) => labels.has(basename(dirname(path))))) return byFolder(folder, labels, findings)
+  const paths = await mediaBelow(folder, 'image')
+  const outside = paths.filter((path) => !labels.has(basename(dirname(path))))
+  if (isClear(outside.length, paths.length)) return byFolder(folder, labels, findings)
   const truth = await groundTruth([annotations, folder], labels)
   const files: LabelledFile[] = []
   const found = new Set<string>()

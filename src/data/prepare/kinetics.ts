@@ -5,7 +5,6 @@
 import { basename } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import {
   Annotated,
   FileTable,
@@ -63,7 +62,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions, expected
     })
   }
   const labels = new Map(classes.map((name, label) => [name, label]))
-  const table = await FileTable.of(folder, EXTENSIONS.video)
+  const table = await FileTable.of(folder, 'video')
   const annotated = new Annotated()
   const lists: Record<string, LabelledFile[]> = { train: [], val: [] }
   for (const { key, id, label, split } of clips) {

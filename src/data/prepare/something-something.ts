@@ -5,7 +5,6 @@
 import { z } from 'zod'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import { Annotated, FileTable, findAnnotation, readJson, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
 
@@ -35,7 +34,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
       `${what}.json (or something-something-v2-${what}.json)`,
     )
   const labels = await labelsOf(await find('labels'))
-  const table = await FileTable.of(folder, EXTENSIONS.video)
+  const table = await FileTable.of(folder, 'video')
   const annotated = new Annotated()
   const findings: Finding[] = []
   const lists: Record<string, LabelledFile[]> = {}

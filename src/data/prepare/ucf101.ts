@@ -5,7 +5,6 @@
 import { join } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
-import { EXTENSIONS } from '../folders.ts'
 import { Annotated, FileTable, findAnnotation, readLines, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PreparedSplit, PrepareOptions, Recipe } from './recipe.ts'
 
@@ -28,7 +27,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
   const classFile = await findAnnotation(places, /^classInd\.txt$/i, 'classInd.txt')
   const classes = await classesOf(classFile)
   const labels = new Map(classes.map((name, label) => [name, label]))
-  const table = await FileTable.of(folder, EXTENSIONS.video)
+  const table = await FileTable.of(folder, 'video')
   const findings: Finding[] = []
   const splits: PreparedSplit[] = []
   for (const number of [1, 2, 3]) {
