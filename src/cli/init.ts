@@ -3,8 +3,7 @@ import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../config/index.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
-import { buildNetwork } from '../models/index.ts'
-import { initialise } from '../network/initialise.ts'
+import { buildNetwork, freshWeights } from '../models/index.ts'
 import { collect } from './arguments.ts'
 import { shellQuoted } from './report.ts'
 
@@ -24,7 +23,7 @@ export function addInit(program: Command): void {
         frames: config.frames_list,
         sizes: config.resolution_list,
       })
-      await writeRun(out, { config, weights: initialise(network, config.random_seed), table })
+      await writeRun(out, { config, weights: freshWeights(network, config), table })
       const cheapest = formatMacs(table.entries[0]!.macs)
       const dearest = formatMacs(table.entries.at(-1)!.macs)
       const input = network.media === 'video' ? '--clip video.mp4' : '--image picture.jpg'

@@ -52,6 +52,7 @@ export function resolveConfig(given: Given, where: Where): Config {
     throwProblems([{ ...where('model'), text }])
   }
 
+  addPast(values)
   const config = complete(values)
   for (const name of values.keys()) {
     const text = inapplicable(name, config)
@@ -94,6 +95,14 @@ function complete(values: ReadonlyMap<KeyName, unknown>): Config {
     config[name] = values.has(name) ? values.get(name) : defaultOf(name, config as Config)
   }
   return config as Config
+}
+
+/** Adds what a run did that was written before some of the keys existed (`Key.before`) to the values of its file. */
+function addPast(values: Map<KeyName, unknown>): void {
+  const model = values.get('model') as Model
+  const absent = keyNames.filter((name) => !values.has(name) && applies(name, model))
+  if (absent.some((name) => entryOf(name).before === undefined)) return
+  for (const name of absent) values.set(name, entryOf(name).before)
 }
 
 function mismatch(name: KeyName, raw: unknown): string {

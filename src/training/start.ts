@@ -5,8 +5,8 @@ import { readWeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config, KeyName } from '../config/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { createRun, readRun, readRunConfig } from '../evaluation/run-folder.ts'
+import { freshWeights } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
-import { initialise } from '../network/initialise.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { type Checkpoint, checkpointFile, checkpointSteps, readCheckpoint } from './checkpoint.ts'
 
@@ -59,7 +59,7 @@ export async function freshStart(network: Network, config: Config): Promise<Star
   if (config.resume !== '') return readCheckpoint(config.resume, network)
   const weights =
     config.pretrained === ''
-      ? initialise(network, config.random_seed, { zeroInit: config.zero_init_final_bn })
+      ? freshWeights(network, config)
       : await pretrainedWeights(config.pretrained, network, config)
   return { progress: { step: 0, seconds: 0 }, weights }
 }

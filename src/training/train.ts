@@ -120,10 +120,11 @@ export async function openWorkplace(
   }
 }
 
-export const trainerOptions = ({ momentum, nesterov, weight_decay, mean, std }: Config) => ({
+export const trainerOptions = ({ momentum, nesterov, weight_decay, weight_decay_on, mean, std }: Config) => ({
   momentum,
   nesterov,
   weightDecay: weight_decay,
+  decayRule: weight_decay_on,
   normalisation: { mean, std },
 })
 
