@@ -1,8 +1,10 @@
 /** `mn-video train`: trains the network of a configuration into a run. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
+import type { Taken } from '../checkpoints/import/taken.ts'
+import { applyOverrides, type Config, configFile, loadConfig } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -11,6 +13,7 @@ import type { DataChangedEvent, StepEvent, TrainingEvent, UsedData } from '../tr
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
 import { BACKEND_OPTION, collect, count } from './arguments.ts'
+import { describeTaken } from './import-report.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
@@ -34,7 +37,10 @@ export function addTrain(program: Command): void {
   program
     .command('train')
     .description('train one network for every budget, by mutual learning over width × size × frames')
-    .argument('<config>', 'a configuration file, or the name of a recipe (x3d, slow, mobilenet_v1, …)')
+    .argument(
+      '<config>',
+      "a configuration file, a run's folder, or the name of a recipe (x3d, slow, mobilenet_v1, …)",
+    )
     .option('--set <key=value>', 'a configuration key to change; may be repeated', collect)
     .option('--out <run>', "the run's folder (default: log_dir/CONFIG)")
     .option('--resume', "go on from the run's latest checkpoint")
@@ -48,7 +54,8 @@ export function addTrain(program: Command): void {
       '\nExamples:\n  mn-video train configs/x3d.yml --set dataset_dir=/data/kinetics --set batch_size=8 --set accumulate=16\n' +
         '  mn-video train configs/mobilenet_v1.yml --dry-run\n  mn-video train configs/x3d.yml --resume',
     )
-    .action(async (file: string, options: Options) => {
+    .action(async (path: string, options: Options) => {
+      const file = await configFile(path)
       const config = applyOverrides(await loadConfig(file), options.set ?? [])
       const { engine, backend, threads } = options
       const using = {
@@ -67,7 +74,8 @@ export function addTrain(program: Command): void {
 async function testOnly(config: Config, folder: string, using: Parameters<typeof dryRun>[1]): Promise<void> {
   if (config.pretrained !== '') {
     const network = buildNetwork(config)
-    const { weights } = await freshStart(network, config)
+    const { weights, taken } = await freshStart(network, config)
+    if (taken) console.log(pretrainedLines(taken))
     const { width_mult_list: widths, frames_list: frames, resolution_list: sizes } = config
     await writeRun(folder, { config, weights, table: untrainedTable(network, { widths, frames, sizes }) })
   }
@@ -111,7 +119,9 @@ async function trainWithSignals(config: Config, folder: string, options: Options
     process.exitCode = SIGNAL_EXITS[ended ?? 'SIGINT']
   } catch (error) {
     status.clear()
-    if (saved !== undefined)
+    // What a training ends with by itself it would come to again.
+    const isItsOwn = error instanceof MnVideoError && error.code === 'training'
+    if (saved !== undefined && !isItsOwn)
       console.error(`The checkpoint of step ${saved} is whole; go on from it with:\n  ${resume}`)
     throw error
   } finally {
@@ -135,6 +145,9 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
             `${thousands(event.trainingSamples)} training and ${thousands(event.validationSamples)} validation samples; ${thousands(steps)} steps, ${thousands(stepsPerEpoch)} an epoch; ` +
             `a step takes ${(event.bytes / 2 ** 30).toFixed(2)} GiB${event.step > 0 ? `; resumed after step ${event.step}` : ''}`,
         )
+        break
+      case 'pretrained':
+        status.say(pretrainedLines(event))
         break
       case 'data-changed':
         status.say(dataChangedLine(event))
@@ -165,6 +178,10 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
     }
   }
 }
+
+/** What training starts from, in the words of `import`. */
+const pretrainedLines = (taken: Taken): string =>
+  ['pretrained:', ...describeTaken(taken)].join('\n').replaceAll('\n', '\n  ')
 
 function dataChangedLine({ split, before, now }: DataChangedEvent): string {
   const shown = ({ files, sha256 }: UsedData) => `${thousands(files)} samples, sha256 ${sha256.slice(0, 16)}…`
@@ -224,6 +241,7 @@ async function describeDryRun(config: Config, options: Parameters<typeof dryRun>
     loss.toFixed(4),
   ])
   return [
+    ...(found.taken ? [pretrainedLines(found.taken)] : []),
     `${found.network}, method ${config.method}, on ${found.engine}`,
     `${thousands(found.trainingSamples)} training and ${thousands(found.validationSamples)} validation samples, ${config.num_classes} classes`,
     '',

@@ -8,7 +8,6 @@ import { openDatasets } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
-import { MnVideoError } from '../errors.ts'
 import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
@@ -16,6 +15,7 @@ import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
+import { diverged } from './diverged.ts'
 import { lockRun } from './lock.ts'
 import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
@@ -186,6 +186,7 @@ async function openRun(
     bytes,
     data,
   })
+  if (start.taken) await record({ event: 'pretrained', ...start.taken })
   if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
     folder,
@@ -277,7 +278,7 @@ async function oneStep(
   const { step } = run.progress
   const lr = learningRate(config, step / stepsPerEpoch)
   const result = await mutualStep(run.trainer, network, config, group, { step, learningRate: lr })
-  refuseNonsense(run, result, lr)
+  if (!Number.isFinite(result.gradientNorm)) throw await diverged(run, config, result, lr)
   run.average?.update()
   run.progress = { ...run.progress, step: step + 1 }
   run.meter.step(result.samples)
@@ -305,20 +306,6 @@ function stepEvent(
     waitShare: meter.waitShare,
     secondsLeft: (stepsPerEpoch * config.num_epochs - step) * meter.secondsPerStep,
   }
-}
-
-/** Losses that have left the numbers do not come back. */
-function refuseNonsense({ progress }: Run, { losses, gradientNorm }: StepResult, lr: number): void {
-  if (Number.isFinite(gradientNorm)) return
-  const last = losses.at(-1)!
-  const where = Number.isFinite(last.loss)
-    ? 'the gradient is'
-    : `the loss of sub-network ${last.name} (${configurationKey(last.configuration)}: width-frames-size) is`
-  throw new MnVideoError(
-    'training',
-    `step ${progress.step + 1}: ${where} not a finite number, at learning rate ${lr.toPrecision(3)}.\n` +
-      'Train again with a lower lr, a longer warm-up (warmup_epochs) or clip_gradient: 1.',
-  )
 }
 
 /** Calibrates, validates, and remembers the best. */
