@@ -5,6 +5,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { ownTensors } from './own-tensors.ts'
 import { parseSafetensors, type SafetensorsDtype, type SafetensorsTensor } from './safetensors.ts'
 import { quote } from './safetensors-header.ts'
 import { NumpyArray } from './torch/numpy.ts'
@@ -15,8 +16,6 @@ export interface WeightsFile {
   readonly format: 'safetensors' | TorchFormat
   /** The keys that lead to the state dict: `model_state`; empty where the file is one. */
   readonly container: string
-  /** Whether all names began with `module.` (DataParallel), which is gone here. */
-  readonly parallel: boolean
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, SourceTensor>
 }
@@ -29,7 +28,10 @@ export interface SourceTensor {
   read(): SafetensorsTensor
 }
 
-/** Where PySlowFast, Lightning, timm, MutualNet and Caffe2 keep the weights, beside their optimiser's state. */
+/**
+ * Where PySlowFast, Lightning, timm, MutualNet and Caffe2 keep the weights, beside their optimiser's state. Elsewhere the
+ * keys on the way to a tensor are a part of its name, like a wrapper's prefix (`names/wrappers.ts`).
+ */
 const CONTAINERS = ['model_state', 'state_dict', 'model_state_dict', 'model', 'blobs']
 
 /** Far above any network and its optimiser's state. */
@@ -47,12 +49,13 @@ export async function readWeightsFile(path: string): Promise<WeightsFile> {
 export function parseWeightsFile(bytes: Uint8Array, name: string): WeightsFile {
   if (isSafetensors(bytes)) {
     const { metadata, tensors } = parseSafetensors(bytes, name)
-    const sources = [...tensors].map(([key, tensor]) => [key, { ...tensor, read: () => tensor }] as const)
-    return { format: 'safetensors', container: '', metadata, ...withoutModule(new Map(sources)) }
+    const sources = new Map(
+      [...tensors].map(([key, tensor]) => [key, { ...tensor, read: () => tensor }] as const),
+    )
+    return { format: 'safetensors', metadata, ...(ownTensors(metadata, sources) ?? plain(sources)) }
   }
   const { format, value } = parseTorch(bytes, name)
-  const { container, dictionary } = findStateDict(value, name)
-  return { format, container, metadata: {}, ...withoutModule(namedTensors(dictionary, name)) }
+  return { format, metadata: {}, ...findStateDict(value, name) }
 }
 
 /** The tensors of a dictionary and of the dictionaries in it, their keys joined by dots. */
@@ -83,7 +86,7 @@ const source = (tensor: Tensor): SourceTensor => ({
   read: () => tensor.read(),
 })
 
-function findStateDict(value: unknown, name: string): { container: string; dictionary: Dictionary } {
+function findStateDict(value: unknown, name: string): Pick<WeightsFile, 'container' | 'tensors'> {
   const path: string[] = []
   let dictionary = value
   while (isDictionary(dictionary) && path.length < MAX_DEPTH) {
@@ -93,9 +96,8 @@ function findStateDict(value: unknown, name: string): { container: string; dicti
     path.push(key)
     dictionary = inside.get(key)
   }
-  if (isDictionary(dictionary) && [...dictionary.values()].some(tensorOf)) {
-    return { container: path.join('.'), dictionary }
-  }
+  const tensors = isDictionary(dictionary) ? namedTensors(dictionary, name) : new Map()
+  if (tensors.size > 0) return { container: path.join('.'), tensors }
   const found = isDictionary(dictionary)
     ? `its keys are ${
         [...dictionary.keys()]
@@ -106,7 +108,7 @@ function findStateDict(value: unknown, name: string): { container: string; dicti
     : 'it holds no dictionary'
   throw new MnVideoError(
     'weights',
-    `${name}: has no state dict (${found}; looked for tensors there and in ${CONTAINERS.join(', ')}).\nSave one: torch.save(model.state_dict(), …).`,
+    `${name}: has no state dict (${found}; no tensors in any of them).\nSave one: torch.save(model.state_dict(), …).`,
   )
 }
 
@@ -115,17 +117,7 @@ function tensorOf(value: unknown): Tensor | undefined {
   return value instanceof NumpyArray ? value.tensor : undefined
 }
 
-const MODULE = 'module.'
-
-function withoutModule(tensors: ReadonlyMap<string, SourceTensor>) {
-  const parallel = tensors.size > 0 && [...tensors.keys()].every((key) => key.startsWith(MODULE))
-  return {
-    parallel,
-    tensors: parallel
-      ? new Map([...tensors].map(([key, tensor]) => [key.slice(MODULE.length), tensor]))
-      : tensors,
-  }
-}
+const plain = (tensors: ReadonlyMap<string, SourceTensor>) => ({ container: '', tensors })
 
 /** A length that fits the file, then a JSON object; neither zip archives nor pickles start so. */
 function isSafetensors(bytes: Uint8Array): boolean {

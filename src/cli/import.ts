@@ -1,21 +1,23 @@
-/** `mn-video import`: a run of weights that PyTorch, Caffe2 or another program saved. */
+/** `mn-video import`: a run of weights that PyTorch, Caffe2, another program or this one saved. */
 import { type Command, Option } from 'commander'
-import { loadConfig } from '../config/index.ts'
+import { takenOf } from '../checkpoints/import/taken.ts'
+import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
 import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { type ImportedRun, importRun } from '../evaluation/import-run.ts'
 import { formatMacs, isReady } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
+import { collect } from './arguments.ts'
+import { describeTaken, reportLine } from './import-report.ts'
+import { shellQuoted } from './report.ts'
 
 interface Options {
   readonly config: string
+  readonly set?: readonly string[]
   readonly out: string
   readonly strict?: true
   readonly head?: 'keep' | 'replace'
   readonly dryRun?: true
 }
-
-/** Names listed in each part of the report. */
-const LISTED = 8
 
 export function addImport(program: Command): void {
   program
@@ -23,6 +25,7 @@ export function addImport(program: Command): void {
     .description("make a run of a PyTorch, Caffe2 or safetensors file's weights")
     .argument('<file>', 'a checkpoint: torch.save (zip or legacy), a pickle of blobs, or safetensors')
     .requiredOption('--config <config>', 'the configuration of its network, or the name of a recipe')
+    .option('--set <key=value>', 'a configuration key to change; may be repeated', collect)
     .requiredOption('--out <run>', 'the folder to make; new or empty')
     .option('--strict', 'refuse a file that lacks anything or has anything more')
     .addOption(
@@ -36,55 +39,46 @@ export function addImport(program: Command): void {
       'after',
       '\nExamples:\n  mn-video import X3D_M.pyth --config x3d --out runs/x3d\n  mn-video import resnet50.pth --config slow --out runs/slow --dry-run',
     )
-    .action(async (file: string, { config: path, out, strict, head, dryRun }: Options) => {
-      const config = await withClassesOfData(await loadConfig(path))
+    .action(async (file: string, { config: path, set = [], out, strict, head, dryRun }: Options) => {
+      const config = await withClassesOfData(applyOverrides(await loadConfig(path), set))
       const run = await importRun(file, config, { ...(strict && { strict }), ...(head && { head }) })
       console.log(describe(file, run))
-      if (dryRun) return console.log('\nDry run: nothing was written.')
+      if (dryRun) return console.log(`\nDry run: nothing was written.\nNext: ${withoutDryRun()}`)
       await writeRun(out, { ...run, labels: await classNamesOf(config) })
       console.log(`\n${out}: ${next(run, out)}`)
     })
 }
 
+/** This command, to be done. */
+const withoutDryRun = (): string =>
+  ['mn-video', ...process.argv.slice(2).filter((argument) => argument !== '--dry-run')]
+    .map(shellQuoted)
+    .join(' ')
+
 function describe(path: string, { file, network, imported }: ImportedRun): string {
-  const { report, statistics } = imported
-  const { matched, missing, unexpected, reshaped, folded, ignored, headReplaced } = report
-  const lines: (readonly [string, string])[] = [
-    [
-      'file',
-      `${path}: ${file.format}${file.container && `, ${file.container}`}${file.parallel ? ', DataParallel' : ''}, ${file.tensors.size} tensors`,
-    ],
-    ['names', `${report.scheme}, read as ${network.name}`],
-    ['matched', `${matched.length} tensors`],
-    ['missing', list(missing)],
-    ['unexpected', list(unexpected)],
-    ['reshaped', list(reshaped.map(({ name, from, to }) => `${name} [${from}] → [${to}]`))],
-  ]
-  if (folded.length > 0)
-    lines.push(['folded', `${folded.join(', ')}: its scale and shift are in the layers around it`])
-  if (ignored > 0) lines.push(['left out', `${ignored} counters and optimiser tensors`])
-  lines.push([
-    'head',
-    headReplaced === undefined ? `kept: ${network.classes} classes` : `FRESH: ${headReplaced}`,
-  ])
-  const widths = statistics.map(({ width }) => width).join(', ')
-  lines.push([
-    'statistics',
-    statistics.length > 0 ? `width ${widths}, ${network.frames} × ${network.size}²` : 'none',
-  ])
-  return lines.map(([label, text]) => `${label.padEnd(12)}${text}`).join('\n')
+  const widths = imported.statistics.map(({ width }) => width).join(', ')
+  return [
+    ...describeTaken(takenOf(path, file, network, imported, { statistics: true })),
+    reportLine('statistics', widths ? `width ${widths}, ${network.frames} × ${network.size}²` : 'none'),
+  ].join('\n')
 }
 
-function list(names: readonly string[]): string {
-  if (names.length === 0) return 'none'
-  const shown = names.slice(0, LISTED).map((name) => `\n              ${name}`)
-  return `${names.length}${shown.join('')}${names.length > LISTED ? '\n              …' : ''}`
-}
-
-function next({ network, table, imported }: ImportedRun, out: string): string {
+/** What the run is good for, and the command that goes on with it. */
+function next({ network, config, table, imported }: ImportedRun, out: string): string {
+  const run = shellQuoted(out)
   const input = network.media === 'video' ? '--clip video.mp4' : '--image picture.jpg'
   if (!imported.complete) {
-    return `${network.name}, partly fresh weights: a start for training, its scores mean nothing yet.`
+    const data = hasData(config) ? '' : ' --set dataset_dir=DATA'
+    if (hasAllWeights(imported)) {
+      return [
+        `${network.name}, without batch-norm statistics, which are estimated from training data.`,
+        `Next: mn-video test ${run}${data}`,
+      ].join('\n')
+    }
+    return [
+      `${network.name}, partly fresh weights: a start for training, its scores mean nothing yet.`,
+      `Next: mn-video train ${run} --set pretrained=${run}${data} --out ${shellQuoted(`${withoutSlash(out)}-trained`)}`,
+    ].join('\n')
   }
   const ready = table.entries.filter((entry) => isReady(table, entry))
   const costs = ready.map((entry) => `width ${entry.width} at ${formatMacs(entry.macs)}`).join(', ')
@@ -93,9 +87,17 @@ function next({ network, table, imported }: ImportedRun, out: string): string {
     `${network.name}, ready at ${costs}. Other widths, frames and sizes need calibration: they have no batch-norm statistics.`,
     ...(table.entries.some(({ source }) => source === 'published')
       ? [
-          `Accuracies in its query table are those published for MutualNet's weights, not measured on these; ${waiting} of its configurations wait for calibration (mn-video test ${out}).`,
+          `Accuracies in its query table are those published for MutualNet's weights, not measured on these; ${waiting} of its configurations wait for calibration (mn-video test ${run}).`,
         ]
       : []),
-    `Next: mn-video eval ${input} --model ${out}`,
+    `Next: mn-video eval ${input} --model ${run}`,
   ].join('\n')
 }
+
+const hasData = ({ dataset_dir, train_list }: Config): boolean => dataset_dir !== '' || train_list !== ''
+
+/** Whether nothing but running statistics is missing. */
+const hasAllWeights = ({ report: { missing, headReplaced } }: ImportedRun['imported']): boolean =>
+  headReplaced === undefined && missing.every((name) => /\.running_(?:mean|var)$/.test(name))
+
+const withoutSlash = (folder: string): string => folder.replace(/\/+$/, '')

@@ -4,8 +4,7 @@ import { applyOverrides, loadConfig } from '../config/index.ts'
 import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
-import { buildNetwork } from '../models/index.ts'
-import { initialise } from '../network/initialise.ts'
+import { buildNetwork, freshWeights } from '../models/index.ts'
 import { collect } from './arguments.ts'
 import { shellQuoted } from './report.ts'
 
@@ -27,7 +26,7 @@ export function addInit(program: Command): void {
       })
       await writeRun(out, {
         config,
-        weights: initialise(network, config.random_seed),
+        weights: freshWeights(network, config),
         table,
         labels: await classNamesOf(config),
       })

@@ -1,6 +1,9 @@
 /** How a failure is told: one to three lines on standard error, and the exit code. */
 import { CommanderError } from 'commander'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { shellQuoted } from '../shell.ts'
+
+export { shellQuoted }
 
 /**
  * Done, failed, or used wrongly (an unknown option, or a value that can never be); interrupted and terminated are
@@ -27,10 +30,6 @@ export function exitCodeOf(error: unknown): number {
 export function errorJson(error: unknown): { error: string; code: string } {
   return { error: messageOf(error), code: error instanceof MnVideoError ? error.code : 'bug' }
 }
-
-/** A name as a shell takes it. */
-export const shellQuoted = (name: string): string =>
-  /^[\w@%+=:,./-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`
 
 /** The command that is running, to be run again. */
 export const sameCommand = (): string => ['mn-video', ...process.argv.slice(2)].map(shellQuoted).join(' ')

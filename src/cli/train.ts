@@ -1,9 +1,11 @@
 /** `mn-video train`: trains the network of a configuration into a run. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { applyOverrides, type Config, isVideo, loadConfig } from '../config/index.ts'
+import type { Taken } from '../checkpoints/import/taken.ts'
+import { applyOverrides, type Config, configFile, isVideo, loadConfig } from '../config/index.ts'
 import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
+import { MnVideoError } from '../errors.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -12,6 +14,7 @@ import type { DataChangedEvent, StepEvent, TrainingEvent, UsedData } from '../tr
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
 import { BACKEND_OPTION, collect, count } from './arguments.ts'
+import { describeTaken } from './import-report.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
@@ -35,7 +38,10 @@ export function addTrain(program: Command): void {
   program
     .command('train')
     .description('train one network for every budget, by mutual learning over width × size × frames')
-    .argument('<config>', 'a configuration file, or the name of a recipe (x3d, slow, mobilenet_v1, …)')
+    .argument(
+      '<config>',
+      "a configuration file, a run's folder, or the name of a recipe (x3d, slow, mobilenet_v1, …)",
+    )
     .option('--set <key=value>', 'a configuration key to change; may be repeated', collect)
     .option('--out <run>', "the run's folder (default: log_dir/CONFIG)")
     .option('--resume', "go on from the run's latest checkpoint")
@@ -49,7 +55,8 @@ export function addTrain(program: Command): void {
       '\nExamples:\n  mn-video train configs/x3d.yml --set dataset_dir=/data/kinetics --set batch_size=8 --set accumulate=16\n' +
         '  mn-video train configs/mobilenet_v1.yml --dry-run\n  mn-video train configs/x3d.yml --resume',
     )
-    .action(async (file: string, options: Options) => {
+    .action(async (path: string, options: Options) => {
+      const file = await configFile(path)
       const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
       const { engine, backend, threads } = options
       const using = {
@@ -68,7 +75,8 @@ export function addTrain(program: Command): void {
 async function testOnly(config: Config, folder: string, using: Parameters<typeof dryRun>[1]): Promise<void> {
   if (config.pretrained !== '') {
     const network = buildNetwork(config)
-    const { weights } = await freshStart(network, config)
+    const { weights, taken } = await freshStart(network, config)
+    if (taken) console.log(pretrainedLines(taken))
     const { width_mult_list: widths, frames_list: frames, resolution_list: sizes } = config
     const labels = await classNamesOf(config)
     await writeRun(folder, {
@@ -118,7 +126,9 @@ async function trainWithSignals(config: Config, folder: string, options: Options
     process.exitCode = SIGNAL_EXITS[ended ?? 'SIGINT']
   } catch (error) {
     status.clear()
-    if (saved !== undefined)
+    // What a training ends with by itself it would come to again.
+    const isItsOwn = error instanceof MnVideoError && error.code === 'training'
+    if (saved !== undefined && !isItsOwn)
       console.error(`The checkpoint of step ${saved} is whole; go on from it with:\n  ${resume}`)
     throw error
   } finally {
@@ -143,6 +153,9 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
             `a step takes ${(event.bytes / 2 ** 30).toFixed(2)} GiB${event.step > 0 ? `; resumed after step ${event.step}` : ''}`,
         )
         for (const line of event.notes ?? []) status.say(line)
+        break
+      case 'pretrained':
+        status.say(pretrainedLines(event))
         break
       case 'data-changed':
         status.say(dataChangedLine(event))
@@ -173,6 +186,10 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
     }
   }
 }
+
+/** What training starts from, in the words of `import`. */
+const pretrainedLines = (taken: Taken): string =>
+  ['pretrained:', ...describeTaken(taken)].join('\n').replaceAll('\n', '\n  ')
 
 function dataChangedLine({ split, before, now }: DataChangedEvent): string {
   const shown = ({ files, sha256 }: UsedData) => `${thousands(files)} samples, sha256 ${sha256.slice(0, 16)}…`
@@ -232,6 +249,7 @@ async function describeDryRun(config: Config, options: Parameters<typeof dryRun>
     loss.toFixed(4),
   ])
   return [
+    ...(found.taken ? [pretrainedLines(found.taken)] : []),
     `${found.network}, method ${config.method}, on ${found.engine}`,
     `${thousands(found.trainingSamples)} training and ${thousands(found.validationSamples)} validation samples, ${config.num_classes} classes`,
     ...found.notes,

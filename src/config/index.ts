@@ -1,7 +1,7 @@
 /** Configurations: YAML files with flat keys, checked and with every default filled in. */
 export { describeKeys, formatConfig, type KeyDescription } from './format.ts'
 export { isPackagedLabels, labelFile } from './labels.ts'
-export { loadConfig, presetNames } from './load.ts'
+export { configFile, loadConfig, presetNames } from './load.ts'
 export { imageModels, isVideo, type Model, models, videoModels } from './models.ts'
 export { applyOverrides, parseConfig } from './parse.ts'
 export { givenKeysOf } from './resolve.ts'

@@ -7,6 +7,11 @@ export interface Key<T> {
   readonly kind: Kind<T>
   readonly doc: string
   readonly default: NoInfer<T> | ((known: Known) => NoInfer<T>)
+  /**
+   * What runs did that were written before there was this key. A run's config.yml gives every key, so one that gives
+   * all but such keys is of that time.
+   */
+  readonly before?: NoInfer<T>
   /** How the default follows from other keys, in words. */
   readonly follows?: string
   /** The models that the key means something for; all when absent. */

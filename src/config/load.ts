@@ -1,4 +1,5 @@
 /** Configuration files: finding and reading them. What is in them is read by `parse.ts`. */
+import { existsSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,12 +13,20 @@ const maxBytes = 2 ** 20
 /** The recipes that come with the program. */
 const presets = fileURLToPath(new URL('../../configs/', import.meta.url))
 
+/** The file of a configuration that a path names: a run's folder stands for its `config.yml`. */
+export async function configFile(path: string): Promise<string> {
+  const ofRun = join(path, 'config.yml')
+  return (await isFolder(path)) && !isPreset(path) && (await isFile(ofRun)) ? ofRun : path
+}
+
+const isPreset = (name: string): boolean => /^[\w-]+$/.test(name) && existsSync(join(presets, `${name}.yml`))
+
 /**
- * The configuration in a file: a path, a path as MutualNet takes it (`app:PATH`), or the bare name of a
+ * The configuration in a file: a path, a run's folder, a path as MutualNet takes it (`app:PATH`), or the bare name of a
  * recipe of ours (`x3d`) when there is no such file.
  */
 export async function loadConfig(path: string): Promise<Config> {
-  const file = path.replace(/^app:/, '')
+  const file = await configFile(path.replace(/^app:/, ''))
   const preset = /^[\w-]+$/.test(file) ? join(presets, `${file}.yml`) : undefined
   const presetBytes = preset === undefined ? undefined : await readLimited(preset)
   // A folder of a recipe's name (a run, say) does not hide the recipe.
@@ -38,6 +47,12 @@ export async function presetNames(): Promise<string[]> {
     .map((file) => file.slice(0, -4))
     .sort()
 }
+
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
 
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -56,6 +56,7 @@ export function resolveConfig(given: Given, where: Where, listed?: unknown): Con
     throwProblems([{ ...where('model'), text }])
   }
 
+  addPast(values)
   const config = complete(values)
   remember(config, values, listed)
   for (const name of values.keys()) {
@@ -117,6 +118,14 @@ function complete(values: ReadonlyMap<KeyName, unknown>): Config {
     config[name] = values.has(name) ? values.get(name) : defaultOf(name, config as Config)
   }
   return config as Config
+}
+
+/** Adds what a run did that was written before some of the keys existed (`Key.before`) to the values of its file. */
+function addPast(values: Map<KeyName, unknown>): void {
+  const model = values.get('model') as Model
+  const absent = keyNames.filter((name) => !values.has(name) && applies(name, model))
+  if (absent.some((name) => entryOf(name).before === undefined)) return
+  for (const name of absent) values.set(name, entryOf(name).before)
 }
 
 function mismatch(name: KeyName, raw: unknown): string {

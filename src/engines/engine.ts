@@ -4,6 +4,7 @@
  */
 
 import type { Network } from '../network/graph.ts'
+import type { DecayRule } from '../network/parameters.ts'
 import type { Shape, SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import type { Target } from './loss.ts'
@@ -85,8 +86,10 @@ export interface Plan {
 export interface TrainerOptions {
   readonly momentum: number
   readonly nesterov: boolean
-  /** Added to the gradient of parameters that decay (dense convolutions and linear weights), times the weight. */
+  /** Added to the gradient of parameters that decay, times the weight. */
   readonly weightDecay: number
+  /** Which parameters decay; `dense` by default. */
+  readonly decayRule?: DecayRule
   /** Needed when the inputs are bytes. */
   readonly normalisation?: Normalisation
 }

@@ -1,5 +1,6 @@
 /** Stochastic gradient descent on the host, for engines that do not bring their own. */
 import type { Network } from '../network/graph.ts'
+import { decays } from '../network/parameters.ts'
 import { type ParameterStore, parametersOf } from '../network/store.ts'
 import type { TrainerOptions } from './engine.ts'
 
@@ -10,7 +11,7 @@ import type { TrainerOptions } from './engine.ts'
 export function createSgd(
   network: Network,
   weights: ParameterStore,
-  { momentum, nesterov, weightDecay }: TrainerOptions,
+  { momentum, nesterov, weightDecay, decayRule = 'dense' }: TrainerOptions,
 ) {
   const parameters = parametersOf(network)
   const zeros = () =>
@@ -28,11 +29,11 @@ export function createSgd(
       for (const gradient of gradients.values()) for (const value of gradient) squares += value * value
       const gradientNorm = Math.sqrt(squares)
       const factor = clipNorm !== undefined && gradientNorm > clipNorm ? clipNorm / gradientNorm : 1
-      for (const { name, decay } of parameters) {
+      for (const { name, role } of parameters) {
         const w = weights.values.get(name)!
         const gradient = gradients.get(name)!
         const buffer = velocities.get(name)!
-        const lambda = decay ? weightDecay : 0
+        const lambda = decays(role, decayRule) ? weightDecay : 0
         for (let i = 0; i < w.length; i++) {
           const g = gradient[i]! * factor + lambda * w[i]!
           buffer[i] = momentum * buffer[i]! + g

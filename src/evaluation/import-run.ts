@@ -3,7 +3,7 @@ import { type Imported, type ImportOptions, importWeights } from '../checkpoints
 import { mutualNet } from '../checkpoints/names/mutualnet.ts'
 import { readWeightsFile, type WeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config } from '../config/index.ts'
-import { buildNetwork } from '../models/index.ts'
+import { buildNetwork, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
@@ -33,6 +33,7 @@ export async function importRun(
     ...options,
     widths: config.width_mult_list,
     seed: config.random_seed,
+    initialisation: initialisationOf(config),
   })
   return {
     config,

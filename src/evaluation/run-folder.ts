@@ -53,6 +53,9 @@ export const statisticsFile = (configuration: Configuration): string =>
 export const predictionsFile = (configuration: Configuration, views: string): string =>
   `${PREDICTIONS}/${configurationKey(configuration)}${views === '1x1' ? '' : `-${views}`}.jsonl`
 
+/** The file of a run's weights. */
+export const weightsFile = (folder: string): string => join(folder, WEIGHTS)
+
 /**
  * Writes a new run. The query table goes last, so that a folder with a table is whole.
  *
@@ -86,6 +89,18 @@ export async function createRun(folder: string, config: Config, labels?: readonl
     await mkdir(folder, { recursive: true })
     if (names) await keepLabels(folder, names)
     await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
+  })
+}
+
+/**
+ * Makes a folder as new in which a training ended before its first checkpoint: all that it has are its configuration and
+ * its log.
+ */
+export async function clearUntrained(folder: string): Promise<void> {
+  const files = await readdir(folder).catch((): string[] => [])
+  if (!files.includes(LOG) || files.some((file) => file !== CONFIG && file !== LOG)) return
+  await writing(folder, async () => {
+    for (const file of files) await rm(join(folder, file), { force: true })
   })
 }
 

@@ -1,6 +1,8 @@
 /** The table of models: from a configuration to the network it describes. */
 import type { Config, Model } from '../config/index.ts'
 import type { Network } from '../network/graph.ts'
+import { type InitialiseOptions, initialise } from '../network/initialise.ts'
+import type { ParameterStore } from '../network/store.ts'
 import { mobilenetV1 } from './mobilenet-v1.ts'
 import { mobilenetV2 } from './mobilenet-v2.ts'
 import { resnet } from './resnet.ts'
@@ -35,6 +37,16 @@ const BUILDERS: Record<Model, (config: Config) => Network> = {
 
 /** The network that a configuration describes. */
 export const buildNetwork = (config: Config): Network => BUILDERS[config.model](config)
+
+/** How a configuration's fresh weights are drawn. */
+export const initialisationOf = (config: Config): InitialiseOptions => ({
+  zeroInit: config.zero_init_final_bn,
+  channelwise: config.channelwise_init,
+})
+
+/** The weights that training starts from where no others are given. */
+export const freshWeights = (network: Network, config: Config): ParameterStore =>
+  initialise(network, config.random_seed, initialisationOf(config))
 
 const videoOptions = (config: Config) => ({
   classes: config.num_classes,

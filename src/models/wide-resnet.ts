@@ -48,7 +48,7 @@ export function wideResnet(options: WideResNetOptions): Network {
   x = g.batchNorm('bn1', x)
   x = g.activation('relu', x, 'relu')
   x = g.globalPool('pool', x)
-  g.linear('fc', x, fixed(classes))
+  g.linear('fc', x, fixed(classes), { uniformInit: true })
   return imageNetwork(g, `WRN-${depth}-${widenFactor}`, options)
 }
 

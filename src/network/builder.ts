@@ -92,8 +92,8 @@ export class GraphBuilder {
     return rate === 0 ? input : this.#add({ kind: 'dropout', name, stage: this.#stage, input, rate })
   }
 
-  linear(name: string, input: string, out: Channels): string {
-    return this.#add({ kind: 'linear', name, stage: this.#stage, input, out })
+  linear(name: string, input: string, out: Channels, options: { uniformInit?: boolean } = {}): string {
+    return this.#add({ kind: 'linear', name, stage: this.#stage, input, out, ...options })
   }
 
   #add(node: Node): string {

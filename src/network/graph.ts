@@ -122,6 +122,8 @@ export interface DropoutNode extends Unary {
 export interface LinearNode extends Unary {
   readonly kind: 'linear'
   readonly out: Channels
+  /** Fresh weights evenly within ±1/√cin, as PyTorch's `nn.Linear` leaves them; absent: N(0, 0.01²). */
+  readonly uniformInit?: boolean
 }
 
 export type Node =

@@ -5,6 +5,20 @@ import type { Node } from './graph.ts'
 /** What a parameter does; decides weight decay and initialisation. */
 export type ParameterRole = 'conv' | 'channelwise' | 'linear' | 'bias' | 'scale' | 'shift'
 
+/** Which parameters weight decay applies to: dense convolutions and linear weights, all but batch norm's, or all. */
+export type DecayRule = 'dense' | 'no_norms' | 'all'
+
+export function decays(role: ParameterRole, rule: DecayRule): boolean {
+  switch (rule) {
+    case 'dense':
+      return role === 'conv' || role === 'linear'
+    case 'no_norms':
+      return role !== 'scale' && role !== 'shift'
+    case 'all':
+      return true
+  }
+}
+
 /**
  * How a parameter of the full-size store is cut for a sub-network: the leading axes (kernel taps) whole,
  * the channel axes in runs.

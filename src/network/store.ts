@@ -14,10 +14,10 @@ export interface Parameter {
   readonly role: ParameterRole
   /** The full-size shape: conv [kt, kh, kw, cin, cout], channelwise [kt, kh, kw, c], linear [cin, cout], others [c]. */
   readonly shape: readonly number[]
-  /** Whether weight decay applies: to dense convolutions and linear weights only. */
-  readonly decay: boolean
   /** A batch-norm scale that starts at 0. */
   readonly zeroInit: boolean
+  /** Linear weights that start as PyTorch leaves them. */
+  readonly uniformInit: boolean
 }
 
 /** Every trainable parameter of a network at full size, in execution order. */
@@ -28,8 +28,8 @@ export function parametersOf(network: Network): Parameter[] {
       name,
       role,
       shape: fullShape,
-      decay: role === 'conv' || role === 'linear',
       zeroInit: role === 'scale' && node.kind === 'batchNorm' && node.zeroInit,
+      uniformInit: role === 'linear' && node.kind === 'linear' && (node.uniformInit ?? false),
     })),
   )
 }

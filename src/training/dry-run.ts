@@ -1,4 +1,5 @@
 /** Everything that training does, once: for its time and memory before days are spent. */
+import type { Taken } from '../checkpoints/import/taken.ts'
 import type { Config } from '../config/index.ts'
 import type { EngineName, EngineOptions } from '../engines/index.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -25,6 +26,8 @@ export interface DryRun {
   readonly bytes: number
   readonly residentBytes: number
   readonly result: StepResult
+  /** What was taken of the weights of `pretrained`. */
+  readonly taken?: Taken
   /** Configurations that every validation looks at. */
   readonly validated: number
 }
@@ -42,7 +45,7 @@ export async function dryRun(
   const place = await openWorkplace(config, network, options, () => {})
   try {
     const { engine, loader, datasets, stepsPerEpoch } = place
-    const { weights } = await freshStart(network, config)
+    const { weights, taken } = await freshStart(network, config)
     const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
     const bytes = requireMemory(trainer, network, config)
     let since = performance.now()
@@ -73,6 +76,7 @@ export async function dryRun(
       bytes,
       residentBytes: process.resourceUsage().maxRSS * 1024,
       result,
+      ...(taken && { taken }),
       validated: validatedConfigurations(config).length,
     }
   } finally {

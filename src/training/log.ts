@@ -1,5 +1,6 @@
 /** What training tells while it runs: the events that callers show and that `log.jsonl` keeps, one a line. */
 import { join } from 'node:path'
+import type { Taken } from '../checkpoints/import/taken.ts'
 import type { Split } from '../data/dataset.ts'
 import type { Fingerprint } from '../data/fingerprint.ts'
 import { appendJsonLines } from '../evaluation/json-lines.ts'
@@ -8,6 +9,7 @@ import type { Configuration } from '../network/graph.ts'
 
 export type TrainingEvent =
   | StartEvent
+  | PretrainedEvent
   | DataChangedEvent
   | StepEvent
   | ValidationEvent
@@ -34,6 +36,11 @@ export interface StartEvent {
   readonly notes?: readonly string[]
   /** What is trained and validated on. */
   readonly data: Readonly<Record<Split, UsedData>>
+}
+
+/** What was taken of the weights that training starts from. */
+export interface PretrainedEvent extends Taken {
+  readonly event: 'pretrained'
 }
 
 /** A data set's fingerprint, and the folder or list that it was read from. */

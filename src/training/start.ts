@@ -1,19 +1,25 @@
 /** Where training starts: fresh weights, somebody's weights, or a checkpoint. */
 import { stat } from 'node:fs/promises'
 import { importWeights } from '../checkpoints/import/import-weights.ts'
+import { type Taken, takenOf } from '../checkpoints/import/taken.ts'
 import { readWeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config, KeyName } from '../config/index.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { MnVideoError } from '../errors.ts'
 import { adoptLabels } from '../evaluation/labels.ts'
-import { createRun, readRun, readRunConfig } from '../evaluation/run-folder.ts'
+import { clearUntrained, createRun, readRunConfig, weightsFile } from '../evaluation/run-folder.ts'
+import { freshWeights, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
-import { initialise } from '../network/initialise.ts'
 import type { ParameterStore } from '../network/store.ts'
+import { shellQuoted } from '../shell.ts'
 import { type Checkpoint, checkpointFile, checkpointSteps, readCheckpoint } from './checkpoint.ts'
 
 /** What training starts from; without velocities the optimiser's momentum is zero. */
-export type Start = Pick<Checkpoint, 'progress' | 'weights'> & Partial<Checkpoint>
+export type Start = Pick<Checkpoint, 'progress' | 'weights'> &
+  Partial<Checkpoint> & {
+    /** What was taken of the weights of `pretrained`. */
+    readonly taken?: Taken
+  }
 
 /** Keys that may change when a run is resumed: they do not change what is learned. */
 const FREE: ReadonlySet<KeyName> = new Set<KeyName>([
@@ -56,7 +62,9 @@ export async function startRun(
       `${folder}: has a run with checkpoints. Give --resume to go on with it, or another --out.`,
     )
   }
+  await refuseUntrained(folder)
   const start = await freshStart(network, config)
+  await clearUntrained(folder)
   await createRun(folder, config, data.classes)
   return start
 }
@@ -64,16 +72,15 @@ export async function startRun(
 /** Weights as the configuration says: of the checkpoint `resume`, of the file or run `pretrained`, or fresh. */
 export async function freshStart(network: Network, config: Config): Promise<Start> {
   if (config.resume !== '') return readCheckpoint(config.resume, network)
-  const weights =
-    config.pretrained === ''
-      ? initialise(network, config.random_seed, { zeroInit: config.zero_init_final_bn })
-      : await pretrainedWeights(config.pretrained, network, config)
-  return { progress: { step: 0, seconds: 0 }, weights }
+  const progress = { step: 0, seconds: 0 }
+  if (config.pretrained === '') return { progress, weights: freshWeights(network, config) }
+  return { progress, ...(await pretrainedWeights(config.pretrained, network, config)) }
 }
 
 async function resumeRun(folder: string, network: Network, config: Config): Promise<Start> {
   refuseOther(folder, await readRunConfig(folder), config)
   const steps = await checkpointSteps(folder)
+  if (steps.length === 0) await refuseUntrained(folder)
   const problems: MnVideoError[] = []
   for (const step of steps) {
     try {
@@ -89,6 +96,18 @@ async function resumeRun(folder: string, network: Network, config: Config): Prom
   return freshStart(network, config)
 }
 
+/** Weights without a checkpoint are an imported or initial run's: nothing is trained over them. */
+async function refuseUntrained(folder: string): Promise<void> {
+  if (!(await isThere(weightsFile(folder)))) return
+  const run = shellQuoted(folder)
+  const other = shellQuoted(`${folder.replace(/\/+$/, '')}-trained`)
+  throw new MnVideoError(
+    'run',
+    `${folder}: has weights but no checkpoint to go on from, as import and init make it.\n` +
+      `Train from its weights into another folder: mn-video train ${run} --set pretrained=${run} --out ${other}`,
+  )
+}
+
 /** Going on under other rules would be neither the old run nor a new one. */
 function refuseOther(folder: string, before: Config, now: Config): void {
   const changed = (Object.keys(now) as KeyName[]).filter(
@@ -100,24 +119,42 @@ function refuseOther(folder: string, before: Config, now: Config): void {
     .map((key) => `${key} (${JSON.stringify(before[key])} there, ${JSON.stringify(now[key])} now)`)
   throw new MnVideoError(
     'run',
-    `${folder}: was started with another configuration: ${shown.join(', ')}${changed.length > 3 ? ', …' : ''}.\nResume with the same one (mn-video train ${folder}/config.yml --resume), or give another --out.`,
+    `${folder}: was started with another configuration: ${shown.join(', ')}${changed.length > 3 ? ', …' : ''}.\nResume with the same one (mn-video train ${shellQuoted(folder)} --resume), or leave out --resume and give another --out.`,
   )
 }
 
-async function pretrainedWeights(path: string, network: Network, config: Config): Promise<ParameterStore> {
+/** Weights of a file or run, whoever made it; what it lacks is fresh, a classifier of other classes too. */
+async function pretrainedWeights(
+  path: string,
+  network: Network,
+  config: Config,
+): Promise<{ readonly weights: ParameterStore; readonly taken: Taken }> {
+  const file = await weightsFileAt(path)
+  const read = await readWeightsFile(file)
+  const imported = importWeights(network, read, file, {
+    widths: config.width_mult_list,
+    seed: config.random_seed,
+    initialisation: initialisationOf(config),
+  })
+  return { weights: imported.weights, taken: takenOf(file, read, network, imported, { statistics: false }) }
+}
+
+/** The file of weights that a path names: itself, or a run's; of a run that was stopped early its latest checkpoint. */
+async function weightsFileAt(path: string): Promise<string> {
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   )
-  if (!isFolder) {
-    const file = await readWeightsFile(path)
-    return importWeights(network, file, path, { widths: config.width_mult_list, seed: config.random_seed })
-      .weights
-  }
-  const run = await readRun(path)
-  if (run.network.name === network.name && run.network.classes === network.classes) return run.weights
-  throw new MnVideoError(
-    'weights',
-    `${path}: is ${run.network.name} with ${run.network.classes} classes; pretrained weights must be of ${network.name} with ${network.classes}.`,
-  )
+  if (!isFolder) return path
+  await readRunConfig(path)
+  const weights = weightsFile(path)
+  const [latest] = await checkpointSteps(path)
+  if (latest === undefined || (await isThere(weights))) return weights
+  return checkpointFile(path, latest)
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )

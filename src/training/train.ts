@@ -8,7 +8,6 @@ import { openDatasets, passedOverLines } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
-import { MnVideoError } from '../errors.ts'
 import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
 import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -17,6 +16,7 @@ import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
+import { diverged } from './diverged.ts'
 import { lockRun } from './lock.ts'
 import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
@@ -132,10 +132,11 @@ export async function notesOn(config: Config, datasets: Workplace['datasets']): 
   return [...passedOverLines(datasets), ...(note ? [note] : [])]
 }
 
-export const trainerOptions = ({ momentum, nesterov, weight_decay, mean, std }: Config) => ({
+export const trainerOptions = ({ momentum, nesterov, weight_decay, weight_decay_on, mean, std }: Config) => ({
   momentum,
   nesterov,
   weightDecay: weight_decay,
+  decayRule: weight_decay_on,
   normalisation: { mean, std },
 })
 
@@ -199,6 +200,7 @@ async function openRun(
     ...(notes.length > 0 && { notes }),
     data,
   })
+  if (start.taken) await record({ event: 'pretrained', ...start.taken })
   if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
     folder,
@@ -295,7 +297,7 @@ async function oneStep(
     onPart: (done, total) =>
       void run.record({ event: 'progress', what: `step ${step + 1}: part`, done, total }),
   })
-  refuseNonsense(run, result, lr)
+  if (!Number.isFinite(result.gradientNorm)) throw await diverged(run, config, result, lr)
   run.average?.update()
   run.progress = { ...run.progress, step: step + 1 }
   run.meter.step(result.samples)
@@ -323,20 +325,6 @@ function stepEvent(
     waitShare: meter.waitShare,
     secondsLeft: (stepsPerEpoch * config.num_epochs - step) * meter.secondsPerStep,
   }
-}
-
-/** Losses that have left the numbers do not come back. */
-function refuseNonsense({ progress }: Run, { losses, gradientNorm }: StepResult, lr: number): void {
-  if (Number.isFinite(gradientNorm)) return
-  const last = losses.at(-1)!
-  const where = Number.isFinite(last.loss)
-    ? 'the gradient is'
-    : `the loss of sub-network ${last.name} (${configurationKey(last.configuration)}: width-frames-size) is`
-  throw new MnVideoError(
-    'training',
-    `step ${progress.step + 1}: ${where} not a finite number, at learning rate ${lr.toPrecision(3)}.\n` +
-      'Train again with a lower lr, a longer warm-up (warmup_epochs) or clip_gradient: 1.',
-  )
 }
 
 /** Calibrates, validates, and remembers the best. */

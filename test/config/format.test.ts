@@ -59,6 +59,35 @@ describe('formatConfig', () => {
   })
 })
 
+describe('the file of a run', () => {
+  // What version 0.1 wrote: every key there was, none that came later.
+  const later = /^(?:weight_decay_on|channelwise_init|given):/
+  const written = (text: string) =>
+    formatConfig(parseConfig(text, 'a.yml'))
+      .split('\n')
+      .filter((line) => !later.test(line))
+      .join('\n')
+
+  it.each(['x3d', 'mobilenet_v1', 'wideresnet'])(
+    'of %s from before a key means what was done then',
+    (model) => {
+      const before = { weight_decay_on: 'dense', channelwise_init: 'taps' }
+      const old = parseConfig(written(`model: ${model}`), 'runs/a/config.yml')
+      expect(old).toMatchObject(before)
+      expect(applyOverrides(old, ['num_epochs=3'])).toMatchObject(before)
+      expect(parseConfig(formatConfig(old), 'runs/b/config.yml')).toEqual(old)
+    },
+  )
+
+  it('is told from a recipe, which leaves keys to their defaults', () => {
+    const recipe = written('model: x3d').replace(/^momentum:.*\n/m, '')
+    expect(parseConfig(recipe, 'a.yml')).toMatchObject({
+      weight_decay_on: 'no_norms',
+      channelwise_init: 'fan_out',
+    })
+  })
+})
+
 describe('applyOverrides', () => {
   const config = parseConfig('model: x3d\nlr: 0.3\nframes_list: [16, 8]', 'a.yml')
   const set = (...overrides: string[]) => applyOverrides(config, overrides)

@@ -8,8 +8,16 @@ import { formatConfig, loadConfig, parseConfig, presetNames } from '../../src/co
 const configs = fileURLToPath(new URL('../../configs/', import.meta.url))
 
 /** The published recipes: MutualNet's files for images, PySlowFast's for video. */
+const video = { channelwise_init: 'fan_out', weight_decay_on: 'no_norms', zero_init_final_bn: true } as const
+const imagenet = {
+  channelwise_init: 'fan_out',
+  weight_decay_on: 'dense',
+  zero_init_final_bn: false,
+  calibration_batches: 9,
+} as const
 const recipes = {
   x3d: {
+    ...video,
     model: 'x3d',
     frames: 16,
     frame_stride: 5,
@@ -25,6 +33,7 @@ const recipes = {
     resolution_list: [224, 192, 160, 128],
   },
   slow: {
+    ...video,
     model: 'slow',
     frames: 8,
     frame_stride: 8,
@@ -40,6 +49,7 @@ const recipes = {
     dropoutrate: 0.5,
   },
   slowfast: {
+    ...video,
     model: 'slowfast',
     frames: 4,
     frame_stride: 16,
@@ -50,6 +60,7 @@ const recipes = {
     std: [0.225, 0.225, 0.225],
   },
   mobilenet_v1: {
+    ...imagenet,
     model: 'mobilenet_v1',
     num_classes: 1000,
     width_mult_range: [0.25, 1],
@@ -60,6 +71,7 @@ const recipes = {
     data_transforms: 'imagenet1k_mobile',
   },
   mobilenet_v2: {
+    ...imagenet,
     model: 'mobilenet_v2',
     width_mult_range: [0.7, 1],
     width_mult_list: [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1],
@@ -67,6 +79,7 @@ const recipes = {
     batch_size: 1024,
   },
   resnet50: {
+    ...imagenet,
     model: 'resnet50',
     depth: 50,
     width_mult_range: [0.9, 1],
@@ -76,6 +89,8 @@ const recipes = {
     data_transforms: 'imagenet1k_basic',
   },
   wideresnet: {
+    ...imagenet,
+    weight_decay_on: 'all',
     model: 'wideresnet',
     dataset: 'cifar100',
     num_classes: 100,

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { resnet } from '../../src/models/resnet.ts'
+import { wideResnet } from '../../src/models/wide-resnet.ts'
 import { x3d } from '../../src/models/x3d.ts'
 import { initialise } from '../../src/network/initialise.ts'
 import { createRandom } from '../../src/network/random.ts'
@@ -36,10 +37,22 @@ describe('fresh weights', () => {
     }
   })
 
-  it('of channelwise convolutions have a fan out of their taps, each channel feeding one', () => {
+  it('of channelwise convolutions count taps × channels, as PyTorch does, or the taps alone', () => {
     const large = ofRole('channelwise').filter(({ values }) => values.length >= 5000)
     expect(large.length).toBeGreaterThan(5)
-    for (const { name, values } of large) expectNormal(name, values, Math.sqrt(2 / 27))
+    const taps = initialise(network, 1995, { channelwise: 'taps' }).values
+    for (const { name, values, shape } of large) {
+      expectNormal(name, values, Math.sqrt(2 / (27 * shape.at(-1)!)))
+      expectNormal(name, taps.get(name)!, Math.sqrt(2 / 27))
+    }
+  })
+
+  it("of a WideResNet's classifier are left as PyTorch leaves them: even within ±1/√features", () => {
+    const wide = initialise(wideResnet({ depth: 10, widenFactor: 4, classes: 100, size: 32 }), 1)
+    const values = wide.values.get('fc.weight')!
+    expect(values.length).toBe(256 * 100)
+    expectNormal('fc', values, 1 / Math.sqrt(3 * 256))
+    expect(Math.max(...values.map(Math.abs))).toBeLessThanOrEqual(1 / Math.sqrt(256))
   })
 
   it('of the classifier deviate by 0.01', () => {

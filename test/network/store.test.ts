@@ -7,7 +7,7 @@ import { x3d } from '../../src/models/x3d.ts'
 import { GraphBuilder } from '../../src/network/builder.ts'
 import { fixed, slimmable } from '../../src/network/channels.ts'
 import type { Network } from '../../src/network/graph.ts'
-import { type ParameterSlice, sizeOf } from '../../src/network/parameters.ts'
+import { decays, type ParameterSlice, sizeOf } from '../../src/network/parameters.ts'
 import { fullConfiguration, resolve } from '../../src/network/resolve.ts'
 import { forEachRun, initialStatistics, ParameterStore, parametersOf } from '../../src/network/store.ts'
 
@@ -135,14 +135,21 @@ describe('a parameter', () => {
     ])
   })
 
-  it('decays only as a dense filter or linear weight', () => {
-    expect(parameters.filter(({ decay }) => decay).map(({ name }) => name)).toEqual([
+  it('decays as a dense filter or linear weight, as MutualNet on ImageNet', () => {
+    expect(parameters.filter(({ role }) => decays(role, 'dense')).map(({ name }) => name)).toEqual([
       'part0.weight',
       'part1.weight',
       'part2.weight',
       'mixed.weight',
       'fc.weight',
     ])
+  })
+
+  it('decays unless it is of batch norm, as in PySlowFast, or always, as MutualNet on CIFAR', () => {
+    const spared = (rule: 'no_norms' | 'all') =>
+      parameters.filter(({ role }) => !decays(role, rule)).map(({ name }) => name)
+    expect(spared('no_norms')).toEqual(['norm.weight', 'norm.bias'])
+    expect(spared('all')).toEqual([])
   })
 })
 

@@ -11,6 +11,8 @@ import { foldShortcutNorms } from './fold-shortcut.ts'
 export interface Gathered {
   /** The naming scheme of the file. */
   readonly scheme: string
+  /** What all of the file's names of weights began with, beside it: `module.`. */
+  readonly wrapper: string
   /** Whether the values are a 2D network's, for a 3D one. */
   readonly inflates: boolean
   /** By our names. Parameters that are larger than ours are not read: they cannot fit. */
@@ -30,13 +32,7 @@ const FOLDABLE = /^(.+\.branch1_norm)\./
 
 /** @throws MnVideoError `weights` when no scheme knows the names, or two of them are one of ours */
 export function gather(network: Network, file: WeightsFile, name: string): Gathered {
-  if (file.metadata.layout === 'channels last') {
-    throw new MnVideoError(
-      'weights',
-      `${name}: holds weights in this program's own layout, as the files of a run do. Use the run, or export it with --torch-names first.`,
-    )
-  }
-  const { scheme, mapping } = detectScheme(new Set(file.tensors.keys()), network, name)
+  const { scheme, mapping, wrapper } = detectScheme(new Set(file.tensors.keys()), network, name)
   const room = roomIn(network)
   const values = new Map<string, Float32Array>()
   const sources = new Map<string, { name: string; shape: readonly number[] }>()
@@ -60,7 +56,7 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
         continue
       }
       sources.set(ours, { name: source, shape: tensor.shape })
-      if (size <= place.size) values.set(ours, toFloat32(tensor.read(), `${name}: "${source}"`))
+      if (size <= place.size) values.set(ours, sound(toFloat32(tensor.read(), name), source, name))
     }
   }
   const folded = foldShortcutNorms(network, values)
@@ -71,7 +67,31 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
     unexpected.push(sources.get(ours)!.name)
     values.delete(ours)
   }
-  return { scheme: scheme.title, inflates: mapping.inflates, values, sources, unexpected, folded, ignored }
+  return {
+    scheme: scheme.title,
+    wrapper,
+    inflates: mapping.inflates,
+    values,
+    sources,
+    unexpected,
+    folded,
+    ignored,
+  }
+}
+
+/** A network with one value that is no number answers nonsense, so none is taken; the root of a variance is needed. */
+function sound(values: Float32Array, source: string, name: string): Float32Array {
+  const isVariance = source.endsWith('running_var')
+  const bad = values.reduce(
+    (sum, value) => (Number.isFinite(value) && !(isVariance && value < 0) ? sum : sum + 1),
+    0,
+  )
+  if (bad === 0) return values
+  throw new MnVideoError(
+    'weights',
+    `${name}: "${source}" has ${bad} of ${values.length} values that are ${isVariance ? 'negative, ' : ''}NaN or infinite. ` +
+      'Its training had diverged, or the file is damaged.\nGive a checkpoint from before that, or copy the file again.',
+  )
 }
 
 /**

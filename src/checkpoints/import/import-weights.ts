@@ -4,7 +4,7 @@
  */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
-import { freshValues } from '../../network/initialise.ts'
+import { freshValues, type InitialiseOptions } from '../../network/initialise.ts'
 import { sizeOf } from '../../network/parameters.ts'
 import { createRandom } from '../../network/random.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../../network/store.ts'
@@ -23,12 +23,15 @@ export interface ImportOptions {
   readonly strict?: boolean
   /** Widths that a slimmable checkpoint's statistics may belong to, besides the full one. */
   readonly widths?: readonly number[]
-  /** For the weights that the file does not have. */
+  /** For the weights that the file does not have: their seed, and how they are drawn. */
   readonly seed?: number
+  readonly initialisation?: InitialiseOptions
 }
 
 export interface ImportReport {
   readonly scheme: string
+  /** What all names of weights began with besides, a wrapper's: `model.`, `module._orig_mod.`; empty for none. */
+  readonly wrapper: string
   /** Our names of the tensors that were taken over, statistics included. */
   readonly matched: readonly string[]
   /** Our names of what the file lacks: parameters (fresh ones take their place) and statistics. */
@@ -75,7 +78,7 @@ export function importWeights(
   const gathered = gather(network, file, name)
   const parameters = parametersOf(network)
   const headReplaced = headChoice(network, parameters, gathered, options.head, name)
-  const placed = place(network, parameters, gathered, headReplaced !== undefined, options.seed ?? 0, name)
+  const placed = place(network, parameters, gathered, headReplaced !== undefined, options, name)
   refuseStranger(network, parameters, placed.matched, gathered.scheme, name)
 
   const statistics = statisticsIn(network, gathered.values, [1, ...(options.widths ?? [])])
@@ -85,6 +88,7 @@ export function importWeights(
   const norms = network.nodes.filter((node) => node.kind === 'batchNorm')
   const report: ImportReport = {
     scheme: gathered.scheme,
+    wrapper: gathered.wrapper,
     matched: [...placed.matched, ...vectors.filter((ours) => used.has(ours))],
     missing: [
       ...placed.missing,
@@ -114,7 +118,7 @@ function place(
   parameters: readonly Parameter[],
   { values, sources, inflates }: Gathered,
   freshHead: boolean,
-  seed: number,
+  { seed = 0, initialisation }: ImportOptions,
   name: string,
 ) {
   const random = createRandom(seed)
@@ -126,7 +130,7 @@ function place(
   for (const parameter of parameters) {
     const source = sources.get(parameter.name)
     if (!source || (freshHead && parameter.name.startsWith(`${network.classifier}.`))) {
-      weights.set(parameter.name, freshValues(parameter, random))
+      weights.set(parameter.name, freshValues(parameter, random, initialisation))
       if (!source) missing.push(parameter.name)
       continue
     }

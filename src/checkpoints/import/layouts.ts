@@ -27,6 +27,12 @@ export function torchShapeOf(role: ParameterRole, shape: readonly number[]): Tor
   }
 }
 
+/** The shape in PyTorch of a tensor of ours whose role only its rank tells. */
+export function torchShapeOfRank(shape: readonly number[]): TorchShape {
+  const role = ({ 5: 'conv', 4: 'channelwise', 2: 'linear' } as const)[shape.length]
+  return role ? savedShape(role, torchShapeOf(role, shape), 'video') : shape
+}
+
 /** A weight's shape with the axes that 2D and linear weights lack; vectors as they are. */
 export function withAllAxes(shape: readonly number[]): TorchShape {
   const [cout, cin, ...kernel] = shape

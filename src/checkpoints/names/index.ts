@@ -7,6 +7,7 @@ import { mutualNet } from './mutualnet.ts'
 import { pySlowFast } from './pyslowfast.ts'
 import { isCounter, type Mapping, type NameScheme } from './scheme.ts'
 import { torchvisionMobilenetV2, torchvisionResnet } from './torchvision.ts'
+import { unwrap } from './wrappers.ts'
 
 /** PyTorchVideo's names are ours. */
 const pyTorchVideo: NameScheme = {
@@ -29,7 +30,7 @@ export const NAME_SCHEMES: readonly NameScheme[] = [
 ]
 
 /**
- * The scheme of a file's names and how it maps onto a network.
+ * The scheme of a file's names and how it maps onto a network, whatever wraps them.
  *
  * @param file for messages
  * @throws MnVideoError `weights` when no scheme knows the names, or the one that does has no such network
@@ -38,17 +39,26 @@ export function detectScheme(
   names: ReadonlySet<string>,
   network: Network,
   file: string,
-): { readonly scheme: NameScheme; readonly mapping: Mapping } {
-  const scheme = NAME_SCHEMES.find((candidate) => candidate.recognises(names))
+): { readonly scheme: NameScheme; readonly mapping: Mapping; readonly wrapper: string } {
+  const schemeOf = (inner: ReadonlySet<string>) =>
+    NAME_SCHEMES.find((candidate) => candidate.recognises(inner))
+  const unwrapped = unwrap(names, (inner) => schemeOf(inner) !== undefined)
+  const scheme = unwrapped && schemeOf(unwrapped.names)
   if (!scheme) {
     const some = [...names].slice(0, 3).map(quote).join(', ')
+    const known = NAME_SCHEMES.map(({ title }) => title).join(', ')
     throw new MnVideoError(
       'weights',
-      `${file}: its names (${some}, …) are of no scheme that is known. Known: ${NAME_SCHEMES.map(({ title }) => title).join(', ')}.`,
+      `${file}: its names (${some}, …) are of no scheme that is known. Known: ${known};\nprefixes of wrappers (module., model., _orig_mod., …) are dropped. Save the state dict of one of their networks.`,
     )
   }
-  const mapping = scheme.mapping(network, names)
-  if (mapping) return { scheme, mapping }
+  const mapping = scheme.mapping(network, unwrapped.names)
+  if (mapping) {
+    const { wrapper, inner } = unwrapped
+    const translate = (name: string) => mapping.translate(inner(name))
+    const isBookkeeping = (name: string) => isCounter(name) || mapping.isBookkeeping(inner(name))
+    return { scheme, wrapper, mapping: { ...mapping, translate, isBookkeeping } }
+  }
   throw new MnVideoError(
     'weights',
     `${file}: its names are those of ${scheme.title} (${scheme.describes}), but the configuration is ${network.name}.\n` +

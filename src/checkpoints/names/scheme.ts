@@ -36,8 +36,8 @@ export function familyOf(network: Network): Family | undefined {
   return names.has('features.1.body.4') ? 'mobilenet_v2' : undefined
 }
 
-/** PyTorch's count of the batches that running statistics have seen. */
-export const isCounter = (name: string): boolean => name.endsWith('num_batches_tracked')
+/** PyTorch's counts: of the batches that running statistics have seen, of the models that AveragedModel has. */
+export const isCounter = (name: string): boolean => /(?:^|\.)(?:num_batches_tracked|n_averaged)$/.test(name)
 
 /**
  * A mapping by layer: the table (or rule) says what a layer is called here, its tensors keep their names

@@ -37,7 +37,18 @@ export const training = {
   weight_decay: key({
     kind: number({ min: 0 }),
     default: byModel({ x3d: 5e-5, wideresnet: 5e-4, other: 1e-4 }),
-    doc: 'Weight decay, on dense conv and linear weights only.',
+    doc: 'Weight decay, on the parameters of weight_decay_on.',
+  }),
+  weight_decay_on: key({
+    kind: oneOf('dense', 'no_norms', 'all'),
+    default: byModel({
+      video: 'no_norms',
+      image: ({ dataset }: Known) => (dataset.startsWith('cifar') ? 'all' : 'dense'),
+      other: 'dense',
+    }),
+    before: 'dense',
+    follows: 'CIFAR: all',
+    doc: 'What decays: dense conv and linear weights, all parameters but those of batch norm, or all.',
   }),
   lr: key({
     kind: number({ above: 0 }),
@@ -93,13 +104,19 @@ export const training = {
   }),
   calibration_batches: key({
     kind: count,
-    default: 8,
+    default: byModel({ video: 8, other: 9 }),
     doc: "Batches that a configuration's batch-norm statistics are estimated from.",
   }),
   zero_init_final_bn: key({
     kind: flag,
-    default: true,
+    default: byModel({ video: true, other: false }),
     doc: 'Start the last batch norm of every residual block at 0; false: at 1, which short trainings learn faster from.',
+  }),
+  channelwise_init: key({
+    kind: oneOf('fan_out', 'taps'),
+    default: 'fan_out',
+    before: 'taps',
+    doc: 'Variance of fresh channelwise weights: fan_out 2/(taps × channels), as in PyTorch; taps 2/taps.',
   }),
   random_seed: key({
     kind: integer({ min: 0, max: 2 ** 32 - 1 }),

@@ -1,6 +1,7 @@
 /** Trains through the add-on: one program per configuration, batch size and kind of loss; one for the optimiser. */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
+import { decays } from '../../network/parameters.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import { type ParameterStore, parametersOf } from '../../network/store.ts'
 import type { AccumulateOptions, Inputs, Target, Trainer, TrainerOptions } from '../engine.ts'
@@ -173,7 +174,8 @@ export class NativeTrainer implements Trainer {
     const builder = new ProgramBuilder()
     const norm = builder.value('gradient norm', 2)
     builder.keep(norm)
-    const decays = new Map(parametersOf(this.#network).map(({ name, decay }) => [name, decay]))
+    const { nesterov, decayRule = 'dense' } = this.#options
+    const roles = new Map(parametersOf(this.#network).map(({ name, role }) => [name, role]))
     const externals = [...this.#weights.values].map(([name, { length: count }]) => ({
       name,
       count,
@@ -192,8 +194,8 @@ export class NativeTrainer implements Trainer {
     for (const { name, count, parameter, gradient, velocity } of externals) {
       builder.step('descend', name, {
         ...{ parameter, gradient, velocity, scalars, norm, count },
-        decay: decays.get(name) ?? false,
-        nesterov: this.#options.nesterov,
+        decay: decays(roles.get(name)!, decayRule),
+        nesterov,
       })
     }
     const { addon, timed } = this.#workshop

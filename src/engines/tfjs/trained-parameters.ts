@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { ChannelSlice } from '../../network/channels.ts'
 import type { Network } from '../../network/graph.ts'
-import { type ParameterSlice, sizeOf } from '../../network/parameters.ts'
+import { decays, type ParameterSlice, sizeOf } from '../../network/parameters.ts'
 import { forEachRun, type ParameterStore, parametersOf } from '../../network/store.ts'
 import type { Trainer, TrainerOptions } from '../engine.ts'
 import { createSgd } from '../sgd.ts'
@@ -56,7 +56,7 @@ export const openHostParameters: OpenParameters = (network, weights, options) =>
  * operations and one transfer: the new weights, to the store, where plans and checkpoints read them.
  */
 export const openDeviceParameters: OpenParameters = (network, weights, options) => {
-  const { momentum, nesterov, weightDecay } = options
+  const { momentum, nesterov, weightDecay, decayRule = 'dense' } = options
   const parameters = parametersOf(network)
   const offsets = new Map<string, number>()
   let total = 0
@@ -77,12 +77,12 @@ export const openDeviceParameters: OpenParameters = (network, weights, options) 
   }
   device.gradients.set(tf.zeros([total]))
   device.velocities.set(tf.zeros([total]))
-  const decays = parameters.map(({ shape, decay }) => ({
+  const rates = parameters.map(({ shape, role }) => ({
     count: sizeOf(shape),
-    rate: decay ? weightDecay : 0,
+    rate: decays(role, decayRule) ? weightDecay : 0,
   }))
   device.decay.set(
-    tf.tidy(() => tf.concat1d(decays.map(({ count, rate }) => tf.fill<tf.Rank.R1>([count], rate)))),
+    tf.tidy(() => tf.concat1d(rates.map(({ count, rate }) => tf.fill<tf.Rank.R1>([count], rate)))),
   )
   /** The version of the store that the device has. */
   let version = Number.NaN

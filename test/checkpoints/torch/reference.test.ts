@@ -32,13 +32,11 @@ const readExpected = (file: string): Expected => JSON.parse(readFileSync(`${fold
 
 describe.skipIf(!folder)('sample checkpoints', () => {
   it.each(files)('%s has exactly the tensors of its JSON', (file) => {
-    const { tensors, parallel } = parseWeightsFile(readFileSync(`${folder}/${file}`), file)
+    const { tensors } = parseWeightsFile(readFileSync(`${folder}/${file}`), file)
     const expected = Object.entries(readExpected(file).tensors)
-    expect([...tensors.keys()].map((name) => (parallel ? `module.${name}` : name)).sort()).toEqual(
-      expected.map(([name]) => name).sort(),
-    )
+    expect([...tensors.keys()].sort()).toEqual(expected.map(([name]) => name).sort())
     for (const [name, { dtype, shape, values, first, sum }] of expected) {
-      const tensor = tensors.get(parallel ? name.replace('module.', '') : name)!.read()
+      const tensor = tensors.get(name)!.read()
       expect([DTYPES[tensor.dtype], tensor.shape], name).toEqual([dtype, shape])
       const found = dtype.includes('float')
         ? tensor.dtype === 'F64'
