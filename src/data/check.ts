@@ -99,11 +99,12 @@ async function examineFile(path: string, state: string, options: ExamineOptions)
       const loss = `${lost} of ${promised} frames do not decode${whole.complaint ? ` (${whole.complaint})` : ''}`
       return { ...base, facts, ...(lost > MOST_LOST * promised ? { failure: loss } : { complaint: loss }) }
     }
-    return {
-      ...base,
-      facts,
-      ...(whole.complaint && { complaint: `decodes with complaints (${whole.complaint})` }),
-    }
+    const complaints = [
+      whole.complaint && `decodes with complaints (${whole.complaint})`,
+      whole.falseKeyframes > 0 &&
+        `${whole.falseKeyframes} frames are marked as keyframes and are none, so that clips are decoded from its beginning: slow; mn-video data resize writes it well`,
+    ].filter(Boolean)
+    return { ...base, facts, ...(complaints.length > 0 && { complaint: complaints.join('; ') }) }
   } catch (error) {
     if (!(error instanceof MnVideoError) || error.code !== 'media') throw error
     const shown = `${path}: `

@@ -7,10 +7,18 @@ import { MnVideoError, orMediaError } from '../errors.ts'
 import { findBinaries } from './binaries.ts'
 import { type Clip, type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
 import { type RunOptions, run } from './ffmpeg.ts'
-import { everyFrame, exactInput, type FrameIndex } from './frame-index.ts'
+import { everyFrame, exactInput, type FrameIndex, FrameLog } from './frame-index.ts'
 import { type PicturePlan, planPicture, requireBytes } from './geometry.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
-import { pickFilter, pictureFilters, type Stretch, seekOptions, stretches } from './pull-frames.ts'
+import {
+  isSound,
+  pickFilters,
+  pictureFilters,
+  ptsOf,
+  type Stretch,
+  seekOptions,
+  stretches,
+} from './pull-frames.ts'
 import { framesShownAt } from './sampling.ts'
 
 export interface ClipJob {
@@ -32,7 +40,7 @@ export async function decodeClips(
   options: RunOptions = {},
 ): Promise<(Clip | MnVideoError)[]> {
   const planned = await Promise.all(jobs.map(plan))
-  const together = planned.filter((each) => each !== undefined)
+  const together = fitting(planned)
   // Further pipes are not passed on to programs on Windows.
   const canShare = together.length > 1 && process.platform !== 'win32'
   const pulled = canShare ? await pullTogether(together, options) : new Map<Planned, Uint8Array>()
@@ -57,13 +65,16 @@ interface Planned {
   readonly index: FrameIndex
   readonly plan: PicturePlan
   readonly stretch: Stretch
+  readonly log: FrameLog
+  /** FFmpeg's filters from the decoder to the pixels. */
+  readonly filters: string
   /** For each of the clip's frames, its place among the stretch's. */
   readonly shown: readonly number[]
   readonly bytes: number
 }
 
 /** Undefined for a clip that is not to be pulled with others: what is wrong with it, decodeClip will say. */
-async function plan(job: ClipJob | MnVideoError): Promise<Planned | undefined> {
+async function plan(job: ClipJob | MnVideoError, number: number): Promise<Planned | undefined> {
   if (job instanceof MnVideoError) return undefined
   const { path, request, index } = job
   const planned = async () => {
@@ -75,34 +86,42 @@ async function plan(job: ClipJob | MnVideoError): Promise<Planned | undefined> {
     if (!stretch || more.length > 0) return undefined
     const bytes = wanted.length * plan.output.width * plan.output.height * 3
     requireBytes(file.shown, bytes)
-    return { file, index, plan, stretch, shown: positions.map((each) => wanted.indexOf(each)), bytes }
+    const log = new FrameLog(`clip${number}`)
+    const filters = [...pickFilters(index, stretch, log), ...pictureFilters(plan)].join(',')
+    const placeOf = new Map(wanted.map((position, place) => [position, place]))
+    const shown = positions.map((position) => placeOf.get(position)!)
+    return { file, index, plan, stretch, log, filters, shown, bytes }
   }
   const result = await orMediaError(planned())
   return result instanceof MnVideoError ? undefined : result
 }
 
-/** The pixels of those clips of which every frame arrived as planned. */
+/** The filters of all clips are one argument of a command: 128 KiB at the most. */
+const MOST_FILTERS = 100_000
+
+/** As many of the clips, from the first, as one command can hold. */
+function fitting(clips: readonly (Planned | undefined)[]): Planned[] {
+  let room = MOST_FILTERS
+  return clips.filter((clip) => {
+    if (!clip || clip.filters.length > room) return false
+    room -= clip.filters.length
+    return true
+  }) as Planned[]
+}
+
+/** The pixels of those clips of which every frame arrived as planned, from a sound start. */
 async function pullTogether(
   clips: readonly Planned[],
   options: RunOptions,
 ): Promise<Map<Planned, Uint8Array>> {
   const { ffmpeg, version } = await findBinaries()
-  const arriving = clips.map((clip) => ({
-    clip,
-    data: new Uint8Array(clip.bytes),
-    received: 0,
-    pts: [] as number[],
-  }))
-  const chains = clips.map(({ index, stretch, plan }, i) => {
-    const filters = [
-      pickFilter(index, stretch.positions),
-      `showinfo@clip${i}=checksum=0`,
-      ...pictureFilters(plan),
-    ]
-    return `[${i}:${index.info.streamIndex}]${filters.join(',')}[clip${i}]`
+  const arriving = clips.map((clip) => ({ clip, data: new Uint8Array(clip.bytes), received: 0 }))
+  const chains = clips.map(({ index, filters }, i) => {
+    return `[${i}:${index.info.streamIndex}]${filters}[clip${i}]`
   })
+  let errors: readonly string[] = []
   try {
-    await run({
+    errors = await run({
       ...options,
       program: ffmpeg,
       file: clips[0]!.file,
@@ -127,8 +146,7 @@ async function pullTogether(
         ]),
       ],
       onLine: (line) => {
-        const frame = /^\[showinfo@clip(\d+) .*\] n: *\d+ pts: *(-?\d+) /.exec(line)
-        if (frame) arriving[Number(frame[1])]?.pts.push(Number(frame[2]))
+        for (const { log } of clips) log.add(line)
       },
       onOutput: () => true,
       onPipes: arriving.map((each) => (piece) => {
@@ -144,8 +162,12 @@ async function pullTogether(
   }
   return new Map(
     arriving
-      .filter(({ clip: { index, stretch, bytes }, received, pts }) => {
-        return received === bytes && stretch.positions.every((position, i) => pts[i] === index.pts[position])
+      .filter(({ clip: { index, stretch, log }, data, received }) => {
+        const pts = ptsOf(index, stretch, log)
+        const isComplete =
+          received === data.length && stretch.positions.every((position, i) => pts[i] === index.pts[position])
+        // Which file was complained of is not told: it counts against all.
+        return isComplete && isSound(index, stretch, log, isComplete, errors)
       })
       .map(({ clip, data }) => [clip, data]),
   )

@@ -1,6 +1,6 @@
 /**
- * Decodes a whole video and keeps nothing: does every frame that its index promises come out, and what does
- * FFmpeg complain of on the way?
+ * Decodes a whole video and keeps nothing: does every frame that its index promises come out, are its keyframes what
+ * they are called, and what does FFmpeg complain of on the way?
  */
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
@@ -10,6 +10,11 @@ import { mediaFile } from './paths.ts'
 export interface Decoded {
   /** Frames of the index that came out. */
   readonly frames: number
+  /**
+   * Frames at which the index says that decoding may begin, and that are no keyframes to their decoder. None are told
+   * of H.264, where decoding begins at others too.
+   */
+  readonly falseKeyframes: number
   /** FFmpeg's most telling error line. */
   readonly complaint: string | undefined
 }
@@ -32,7 +37,7 @@ export async function decodeWhole(
       input,
       // Files are decoded side by side; threads inside each would only get in each other's way.
       inputOptions: [...inputOptions, '-threads', '1'],
-      filters: FrameLog.filter,
+      filters: log.filter,
       format: 'null',
       outputOptions: exactOutput(index.info, version),
     }),
@@ -42,5 +47,13 @@ export async function decodeWhole(
   const shown = new Set(log.pts)
   let frames = 0
   for (const pts of index.pts) if (shown.has(pts)) frames++
-  return { frames, complaint: errors.length > 0 ? reasonFrom(errors, file) : undefined }
+  const isFalse = (position: number) => {
+    const pts = index.pts[position]!
+    return index.info.codec !== 'h264' && shown.has(pts) && !log.keys.has(pts)
+  }
+  return {
+    frames,
+    falseKeyframes: index.keyframes.filter(isFalse).length,
+    complaint: errors.length > 0 ? reasonFrom(errors, file) : undefined,
+  }
 }

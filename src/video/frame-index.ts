@@ -68,7 +68,7 @@ export async function indexByDecoding(
     program: ffmpeg,
     args: ffmpegArguments({
       ...exactInput(file),
-      filters: FrameLog.filter,
+      filters: log.filter,
       format: 'null',
       outputOptions: exactOutput(info, version),
     }),
@@ -104,16 +104,30 @@ export function everyFrame(version: string): string[] {
   return [isBeforeFpsMode(version) ? '-vsync' : '-fps_mode', 'passthrough']
 }
 
-/** The times of the frames that pass a point of a filter chain, read from what `showinfo` prints there. */
+/** The frames that pass a point of a filter chain, read from what `showinfo` prints there. */
 export class FrameLog {
-  static readonly filter = 'showinfo@frames=checksum=0'
+  /** Stands at that point. */
+  readonly filter: string
   readonly pts: number[] = []
+  /** Those of pts whose frame the decoder calls a keyframe, whatever the container says. */
+  readonly keys = new Set<number>()
   timeBase: TimeBase | undefined
+  readonly #begin: string
+
+  /** @param name tells apart several logs of one run */
+  constructor(name = 'frames') {
+    this.filter = `showinfo@${name}=checksum=0`
+    this.#begin = `[showinfo@${name} `
+  }
 
   add(line: string): void {
-    if (!line.startsWith('[showinfo@frames')) return
-    const frame = /\] n: *\d+ pts: *(-?\d+) /.exec(line)
-    if (frame) this.pts.push(Number(frame[1]))
+    if (!line.startsWith(this.#begin)) return
+    const frame = /\] n: *\d+ pts: *(-?\d+) .*? iskey:([01])/.exec(line)
+    if (frame) {
+      const pts = Number(frame[1])
+      this.pts.push(pts)
+      if (frame[2] === '1') this.keys.add(pts)
+    }
     const base = /\] config in time_base: (\d+)\/(\d+)/.exec(line)
     if (base) this.timeBase = { numerator: Number(base[1]), denominator: Number(base[2]) }
   }

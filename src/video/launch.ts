@@ -1,10 +1,11 @@
 /** Starts programs: directly, or through a launcher where this process is about to grow large. */
-import { type ChildProcess, type ChildProcessWithoutNullStreams, fork, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessWithoutNullStreams, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Order, Report } from './launcher.ts'
-import { outputsOf, stdioFor } from './stdio.ts'
+import { killGroup, spawnGuarded } from './spawn-guarded.ts'
+import { outputsOf } from './stdio.ts'
 
 /** A program that runs. */
 export interface Launched {
@@ -118,15 +119,9 @@ function launchThrough(
 function launchHere(
   program: string,
   args: readonly string[],
-  { cwd, outputs: count = 1 }: LaunchOptions,
+  { outputs = 1, ...options }: LaunchOptions,
 ): Launched {
-  // In a process group of its own, so that a wrapper script dies together with what it started.
-  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
-    stdio: stdioFor('pipe', count),
-    ...(cwd !== undefined && { cwd }),
-    windowsHide: true,
-    detached: !onWindows,
-  })
+  const child = spawnGuarded(program, args, { ...options, outputs, input: true })
   alive.add(child)
   if (alive.size === 1) process.on('exit', killAll)
   const closed = new Promise<void>((settle, fail) => child.once('error', fail).once('close', () => settle()))
@@ -136,32 +131,22 @@ function launchHere(
   }
   closed.then(gone, gone)
   const { stdin, stderr } = child
-  const outputs = outputsOf(child)
+  const pipes = outputsOf(child)
   return {
     stdin,
-    outputs,
+    outputs: pipes,
     stderr,
     closed,
     kill() {
-      kill(child)
+      killGroup(child)
       // What escaped the group could hold these open; nothing more is read from them.
-      for (const stream of [stdin, stderr, ...outputs]) stream.destroy()
+      for (const stream of [stdin, stderr, ...pipes]) stream.destroy()
     },
   }
 }
 
-const alive = new Set<ChildProcess>()
+const alive = new Set<ChildProcessWithoutNullStreams>()
 
 function killAll(): void {
-  for (const child of alive) kill(child)
-}
-
-function kill(child: ChildProcess): void {
-  if (child.pid === undefined) return
-  try {
-    if (onWindows) child.kill('SIGKILL')
-    else process.kill(-child.pid, 'SIGKILL')
-  } catch {
-    // Already gone.
-  }
+  for (const child of alive) killGroup(child)
 }

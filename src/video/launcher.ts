@@ -4,9 +4,10 @@
  * gigabytes of values a tenth of a second in which nothing else runs. When the other process ends, all that was
  * started is killed.
  */
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { outputsOf, stdioFor } from './stdio.ts'
+import { killGroup, spawnGuarded } from './spawn-guarded.ts'
+import { outputsOf } from './stdio.ts'
 
 /** What the launcher is told; `id` is the caller's number for a program. */
 export type Order =
@@ -25,7 +26,7 @@ export type Report =
   | { readonly id: number; readonly stream: number; readonly piece: Uint8Array }
   | { readonly id: number; readonly closed: true; readonly failure?: string }
 
-const running = new Map<number, ChildProcess>()
+const running = new Map<number, ChildProcessWithoutNullStreams>()
 
 /** Sends a report; the stream that it came from waits until it has gone, so that nothing piles up. */
 function send(report: Report, source?: Readable): void {
@@ -34,11 +35,7 @@ function send(report: Report, source?: Readable): void {
 }
 
 function start({ id, start: [program, ...args], outputs, cwd }: Extract<Order, { start: unknown }>): void {
-  const child: ChildProcessWithoutNullStreams = spawn(program, args, {
-    stdio: stdioFor('ignore', outputs),
-    detached: true,
-    ...(cwd !== undefined && { cwd }),
-  })
+  const child = spawnGuarded(program, args, { outputs, input: false, ...(cwd !== undefined && { cwd }) })
   running.set(id, child)
   let failure: string | undefined
   child.on('error', (error) => {
@@ -53,14 +50,9 @@ function start({ id, start: [program, ...args], outputs, cwd }: Extract<Order, {
   })
 }
 
-function kill(child: ChildProcess | undefined): void {
-  if (child?.pid === undefined) return
-  try {
-    // Its group: a wrapper script dies together with what it started.
-    process.kill(-child.pid, 'SIGKILL')
-  } catch {
-    // Already gone.
-  }
+function kill(child: ChildProcessWithoutNullStreams | undefined): void {
+  if (!child) return
+  killGroup(child)
   for (const stream of child.stdio) stream?.destroy()
 }
 

@@ -36,17 +36,12 @@ export interface PulledFrames {
   readonly shown: readonly number[]
 }
 
-export interface PullOptions extends RunOptions {
-  readonly index?: FrameIndex
-  /** Threads that decode. */
-  readonly threads?: number
-}
-
 /**
  * Pulls the frames shown at some moments (seconds from the first frame, as decided from the index).
  *
- * A container may promise a frame that does not decode. Then the frames are listed anew by decoding, moments
- * and frames are chosen once more among those that exist, and decoding starts from the beginning.
+ * A container may call a frame a keyframe that is none. Then decoding starts from the beginning. It may promise a
+ * frame that does not decode. Then the frames are listed anew by decoding, and moments and frames are chosen once
+ * more among those that exist.
  */
 export async function pullFrames(
   path: string,
@@ -62,7 +57,11 @@ export async function pullFrames(
     requireMoments(file, moments)
     const shown = framesShownAt(index.times, moments)
     const wanted = [...new Set(shown)].sort((a, b) => a - b)
-    const { data, arrived, errors } = await pull(file, index, wanted, plan, options)
+    const { data, arrived, errors, isSound } = await pull(file, index, wanted, plan, options)
+    if (!isSound) {
+      index = fromTheStart(index)
+      continue
+    }
     const isComplete =
       arrived.length === wanted.length && arrived.every((position, i) => position === wanted[i])
     if (isComplete || (index.source === 'decoding' && arrived.length > 0)) {
@@ -87,6 +86,8 @@ interface Pull {
   /** Positions in the index of the frames in data. */
   readonly arrived: readonly number[]
   readonly errors: readonly string[]
+  /** Whether decoding began where it can; if not, the pixels may be wrong. */
+  readonly isSound: boolean
 }
 
 /** Pulls frames by their increasing positions in the index; stops early where one does not arrive. */
@@ -101,17 +102,21 @@ async function pull(
   requireBytes(file.shown, wanted.length * frameBytes)
   const data = new Uint8Array(wanted.length * frameBytes)
   const arrived: number[] = []
-  let errors: readonly string[] = []
+  let [errors, isSound]: [readonly string[], boolean] = [[], true]
   for (const stretch of stretches(index, wanted)) {
     const begin = arrived.length * frameBytes
     const room = data.subarray(begin, begin + stretch.positions.length * frameBytes)
     const pulled = await pullStretch(file, index, stretch, plan, room, options)
     arrived.push(...pulled.arrived)
     errors = pulled.errors
-    if (pulled.arrived.length < stretch.positions.length) break
+    isSound = pulled.isSound
+    if (!isSound || pulled.arrived.length < stretch.positions.length) break
   }
-  return { data, arrived, errors }
+  return { data, arrived, errors, isSound }
 }
+
+/** The same frames, decoded from the beginning wherever they lie. */
+export const fromTheStart = (index: FrameIndex): FrameIndex => ({ ...index, keyframes: [] })
 
 /**
  * A line for every frame decoded, so that a long way to the first frame picked is not taken for a standstill. Where
@@ -129,7 +134,7 @@ export interface Stretch {
 
 /** Seconds of video that are decoded and thrown away rather than start ffmpeg again behind them. */
 const WORTH_A_RESTART = 20
-/** Frames picked by one run: their times must fit in one argument of a command. */
+/** Frames picked by one run: their times (31 characters each at the most) must fit in one argument of 128 KiB. */
 const MOST_PICKED = 4000
 
 /** Cuts wanted frames into stretches where a keyframe lies far behind one frame and before the next. */
@@ -152,11 +157,12 @@ export function stretches(index: FrameIndex, wanted: readonly number[]): Stretch
 async function pullStretch(
   file: MediaFile,
   index: FrameIndex,
-  { positions, keyframe }: Stretch,
+  stretch: Stretch,
   plan: PicturePlan,
   room: Uint8Array,
   { threads, ...options }: PullOptions,
 ): Promise<Omit<Pull, 'data'>> {
+  const { positions, keyframe } = stretch
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
   const log = new FrameLog()
@@ -174,8 +180,7 @@ async function pullStretch(
       ],
       filters: [
         ...(positions.at(-1)! - (keyframe ?? 0) > LONG_WAY ? [PROGRESS] : []),
-        pickFilter(index, positions),
-        FrameLog.filter,
+        ...pickFilters(index, stretch, log),
         ...pictureFilters(plan),
       ].join(','),
       format: 'rawvideo',
@@ -197,11 +202,38 @@ async function pullStretch(
   })
   const whole = Math.floor(received / (plan.output.width * plan.output.height * 3))
   const positionOf = new Map(positions.map((position) => [index.pts[position]!, position]))
-  const places = log.pts.slice(0, whole).map((pts) => positionOf.get(pts))
+  const places = ptsOf(index, stretch, log)
+    .slice(0, whole)
+    .map((pts) => positionOf.get(pts))
   const stranger = places.indexOf(undefined)
   const arrived = places.slice(0, stranger < 0 ? undefined : stranger) as number[]
-  return { arrived, errors }
+  const isComplete = arrived.length === positions.length
+  return { arrived, errors, isSound: isSound(index, stretch, log, isComplete, errors) }
 }
+
+/**
+ * Whether frames that came after seeking are those that decoding from the start gives. Their times do not tell: most
+ * decoders begin anywhere, and show grey or smeared pictures until the next keyframe. So the frame that was sought
+ * must have come out, be a keyframe to its decoder too, and nothing may have been complained of.
+ */
+export function isSound(
+  index: FrameIndex,
+  { keyframe }: Stretch,
+  log: FrameLog,
+  isComplete: boolean,
+  errors: readonly string[],
+): boolean {
+  if (keyframe === undefined) return true
+  const { codec, container } = index.info
+  const isKey = log.keys.has(index.pts[keyframe]!)
+  // Shows nothing before its pictures are whole, be it frames after the one sought; complains of those it withholds.
+  if (codec === 'h264') return isKey || isComplete
+  // Its seeks land before the keyframe, amid pictures whose references are missing.
+  if (isMpegTs(index)) return isKey
+  return isKey && !errors.some((line) => !line.startsWith(`[${container} @`) && !line.startsWith('[h264 @'))
+}
+
+const isMpegTs = ({ info }: FrameIndex): boolean => info.container.includes('mpegts')
 
 /**
  * Starts at a keyframe. All frames from there on are kept (not only those after the time given), with their own
@@ -211,23 +243,56 @@ async function pullStretch(
 export function seekOptions(index: FrameIndex, keyframe: number | undefined): string[] {
   if (keyframe === undefined) return []
   const { numerator, denominator } = index.timeBase
-  const margin = index.info.container.includes('mpegts') ? 1 : 0
+  const margin = isMpegTs(index) ? 1 : 0
   const target = Math.ceil(((index.pts[keyframe]! * numerator) / denominator - margin) * 1e6) / 1e6
   return ['-noaccurate_seek', '-seek_timestamp', '1', '-ss', target.toFixed(6)]
 }
 
-/** Passes the frames with these times, each time once, in order. */
-export function pickFilter(index: FrameIndex, positions: readonly number[]): string {
-  const runs: [number, number][] = []
-  for (const position of positions) {
-    const last = runs.at(-1)
-    if (last && last[1] + 1 === position) last[1] = position
-    else runs.push([position, position])
+/**
+ * Passes a stretch's frames, each once, in order of time. The keyframe that was sought is logged too, to be judged,
+ * and then dropped where it is none of them.
+ */
+export function pickFilters(index: FrameIndex, stretch: Stretch, log: FrameLog): string[] {
+  const { positions, keyframe } = stretch
+  const isExtra = keyframe !== undefined && keyframe !== positions[0]
+  const runs: Run[] = []
+  for (const position of isExtra ? [keyframe, ...positions] : positions) {
+    const [pts, last] = [index.pts[position]!, runs.at(-1)]
+    if (last?.end === position - 1) runs[runs.length - 1] = { ...last, end: position, to: pts }
+    else runs.push({ end: position, from: pts, to: pts })
   }
-  const picks = runs.map(([from, to]) => {
-    return from === to ? `eq(pts,${index.pts[from]})` : `between(pts,${index.pts[from]},${index.pts[to]})`
-  })
-  return `select='(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))*(${picks.join('+')})'`
+  return [
+    `select='(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))*${picked(runs)}'`,
+    log.filter,
+    ...(isExtra ? [`select='gt(pts,${index.pts[keyframe]})'`] : []),
+  ]
+}
+
+/** The times of a stretch's own frames among those logged. */
+export function ptsOf(index: FrameIndex, { positions }: Stretch, log: FrameLog): readonly number[] {
+  const first = index.pts[positions[0]!]!
+  return log.pts.filter((pts) => pts >= first)
+}
+
+/** Frames in a row: the position of the last one, and the times of the first and the last one. */
+interface Run {
+  readonly end: number
+  readonly from: number
+  readonly to: number
+}
+
+/** Runs looked through one by one. FFmpeg refuses sums of 100 terms and more, and each costs time for every frame. */
+const MOST_ADDED = 8
+
+/** Whether a frame's time lies in one of the runs, as FFmpeg's expression: a search by halves. */
+function picked(runs: readonly Run[]): string {
+  if (runs.length > MOST_ADDED) {
+    const middle = runs.length >> 1
+    const [before, after] = [runs.slice(0, middle), runs.slice(middle)]
+    return `if(lt(pts,${after[0]!.from}),${picked(before)},${picked(after)})`
+  }
+  const terms = runs.map(({ from, to }) => (from === to ? `eq(pts,${from})` : `between(pts,${from},${to})`))
+  return `(${terms.join('+')})`
 }
 
 /** The scale filter stands even at native size: a video may change its size midway, its clip may not. */
