@@ -29,7 +29,7 @@ export function createSgd(
       const gradientNorm = Math.sqrt(squares)
       const factor = clipNorm !== undefined && gradientNorm > clipNorm ? clipNorm / gradientNorm : 1
       for (const { name, decay } of parameters) {
-        const w = weights.values.get(name)!
+        const w = weights.of(name, gradients.get(name)!.length)
         const gradient = gradients.get(name)!
         const buffer = velocities.get(name)!
         const lambda = decay ? weightDecay : 0
