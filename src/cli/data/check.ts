@@ -1,6 +1,5 @@
 /** `mn-video data check`: every file of a list or folder probed, or decoded; what is wrong, by reason. */
 import { createHash } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import type { Command } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
@@ -9,6 +8,7 @@ import { appendToJournal, readJournal, rewriteJournal } from '../../data/examine
 import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { asList, type Gathered, gather } from '../../data/gather.ts'
 import { MnVideoError } from '../../errors.ts'
+import { processorLimit } from '../../machine.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
 import { shownPath } from '../../video/paths.ts'
 import { count, positiveNumber } from '../arguments.ts'
@@ -39,7 +39,7 @@ export function addCheck(data: Command): void {
     .option('--strict', 'keep odd files out of it too')
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
     .option('--min-seconds <seconds>', 'a shorter video is too short', positiveNumber, 0.5)
-    .option('--jobs <count>', 'files at a time', count, availableParallelism())
+    .option('--jobs <count>', 'files at a time', count, processorLimit())
     .option('--fresh', 'look at files again that an earlier check knows and that have not changed')
     .option(
       '--cache <dir>',

@@ -2,8 +2,8 @@
  * The native engine: our add-on of vector kernels. Runs queue: one at a time uses all threads, so
  * that all plans share one arena. Compiled plans are kept until newer ones need the room.
  */
-import { availableParallelism } from 'node:os'
 import { MnVideoError, messageOf } from '../../errors.ts'
+import { memoryLimit, processorLimit } from '../../machine.ts'
 import type { Network } from '../../network/graph.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
@@ -17,7 +17,7 @@ import type { BuiltProgram } from './program.ts'
 import { NativeTrainer } from './trainer.ts'
 
 export interface NativeOptions {
-  /** Threads of a run; all processors by default. */
+  /** Threads of a run, at most 256; all processors that this process may use by default. */
   readonly threads?: number
   /** Measures every step; see `CompiledPlan.profile`. */
   readonly timed?: boolean
@@ -63,6 +63,9 @@ export interface Workshop {
   ): Promise<T>
 }
 
+/** As in kernels/parallel.h. */
+const MAX_THREADS = 256
+
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20
 
 /** Why the engine cannot be used here, or undefined when it can. */
@@ -76,10 +79,12 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
   const addon = loadAddon()
   if ('reason' in addon)
     throw new MnVideoError('engine', `the native engine cannot be used: ${addon.reason}.`)
-  const threads = options.threads ?? availableParallelism()
+  const threads = options.threads ?? processorLimit()
   if (!Number.isInteger(threads) || threads < 1) {
     throw new MnVideoError('engine', `threads must be a whole number from 1, not ${threads}.`)
   }
+  if (threads > MAX_THREADS)
+    throw new MnVideoError('engine', `threads may be at most ${MAX_THREADS}, not ${threads}.`)
   const workshop = createWorkshop(addon, threads, options)
   const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
   const engine: NativeEngine = {
@@ -109,6 +114,7 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
 
 function createWorkshop(addon: Addon, threads: number, options: NativeOptions): Workshop {
   const arena = new addon.Memory(0)
+  const limit = memoryLimit()
   let queue: Promise<unknown> = Promise.resolve()
   return {
     addon,
@@ -125,6 +131,7 @@ function createWorkshop(addon: Addon, threads: number, options: NativeOptions): 
           cancel[0] = 1
         }
         cancellation?.check()
+        checkArena(4 * built.floats, limit)
         cancellation?.signal.addEventListener('abort', abort)
         try {
           arena.reserve(built.floats)
@@ -141,6 +148,17 @@ function createWorkshop(addon: Addon, threads: number, options: NativeOptions): 
       return result
     },
   }
+}
+
+/** @throws MnVideoError `engine` when a run needs more memory than there may be: the system would end the process. */
+function checkArena(bytes: number, limit: number): void {
+  if (bytes <= limit) return
+  const gib = (value: number) => (value / 2 ** 30).toFixed(1)
+  throw new MnVideoError(
+    'engine',
+    `native engine: the run needs ${gib(bytes)} GiB of memory, and this process may use ${gib(limit)} GiB. ` +
+      'Give a smaller batch, or fewer or smaller frames.',
+  )
 }
 
 /** Plans that nobody holds and that are kept all the same, at most; each keeps the weights that it is of alive. */
