@@ -54,6 +54,21 @@ export async function orMediaError<T>(result: Promise<T>): Promise<T | MnVideoEr
   }
 }
 
+/**
+ * Ends what a caller's signal asks to end. An error of ours that the signal carries is passed on as it is.
+ *
+ * @throws MnVideoError `cancelled`; the signal's reason is its cause
+ */
+export function throwIfCancelled(signal: AbortSignal | undefined, what = 'the call'): void {
+  if (!signal?.aborted) return
+  if (signal.reason instanceof MnVideoError) throw signal.reason
+  const { reason } = signal
+  // What abort() gives when its caller gives nothing tells nothing.
+  const isTelling = reason instanceof Error && reason.name !== 'AbortError'
+  const why = isTelling ? ` (${reason.message.split('\n')[0]!.slice(0, 200)})` : ''
+  throw new MnVideoError('cancelled', `${what} was cancelled by its signal${why}.`, { cause: reason })
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -164,6 +164,21 @@ Runner& runner_of(Napi::Env env) {
   return *instance->runner;
 }
 
+// A typed array's memory, whether it is shared or not: Napi::TypedArray's own way fails where it is.
+struct View {
+  napi_typedarray_type type;
+  std::size_t length;
+  void* data;
+};
+
+View view_of(Napi::Env env, Napi::Value value) {
+  View view{};
+  const napi_status status =
+      napi_get_typedarray_info(env, value, &view.type, &view.length, &view.data, nullptr, nullptr);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  return view;
+}
+
 // new Program({steps, externals: [count], arena: floats}, constants?)
 class Program : public Napi::ObjectWrap<Program> {
  public:
@@ -201,7 +216,8 @@ class Program : public Napi::ObjectWrap<Program> {
   }
 
  private:
-  // run(arena, threads, externals, cancel): Promise<void>; setting cancel[0] ends the run at its next step.
+  // run(arena, threads, externals, cancel): Promise<void>; setting cancel[0] ends the run at its next step. The arrays
+  // are read and written where they lie: nobody may be able to transfer or shrink them, which the caller sees to.
   Napi::Value Start(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!plan_) throw Napi::Error::New(env, "program: already disposed of");
@@ -213,15 +229,15 @@ class Program : public Napi::ObjectWrap<Program> {
     for (std::uint32_t i = 0; i < given.Length(); i++) {
       const Napi::Value value = given.Get(i);
       if (!value.IsTypedArray()) throw Napi::TypeError::New(env, "program: external values are typed arrays");
-      const Napi::TypedArray array = value.As<Napi::TypedArray>();
-      const bool bytes = array.TypedArrayType() == napi_uint8_array;
-      if (!bytes && array.TypedArrayType() != napi_float32_array)
+      const View view = view_of(env, value);
+      const bool bytes = view.type == napi_uint8_array;
+      if (!bytes && view.type != napi_float32_array)
         throw Napi::TypeError::New(env, "program: external values are floats or bytes");
-      if (static_cast<std::int64_t>(array.ElementLength()) < plan_->externals[i])
+      if (static_cast<std::int64_t>(view.length) < plan_->externals[i])
         throw Napi::RangeError::New(env, "program: external value " + std::to_string(i) + " has " +
-                                             std::to_string(array.ElementLength()) + " of " +
+                                             std::to_string(view.length) + " of " +
                                              std::to_string(plan_->externals[i]) + " values");
-      externals.push_back({static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset(), bytes});
+      externals.push_back({static_cast<char*>(view.data), bytes});
     }
     const Napi::Value cancel = info[3];
     if (!cancel.IsTypedArray() || cancel.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||

@@ -1,11 +1,12 @@
 /** `mn-video doctor`: what this machine offers the program, what is missing and how to get it. */
-import { availableParallelism, cpus, totalmem } from 'node:os'
+import { cpus, totalmem } from 'node:os'
 import type { Command } from 'commander'
 import { ENGINES, openEngine } from '../engines/index.ts'
 import { type NativeEngine, nativeUnavailable, openNativeEngine } from '../engines/native/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { loadSharp } from '../image/sharp.ts'
+import { memoryLimit, processorLimit } from '../machine.ts'
 import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
 import { initialise } from '../network/initialise.ts'
 import { resolve } from '../network/resolve.ts'
@@ -40,13 +41,15 @@ export function addDoctor(program: Command): void {
 }
 
 function machine(): Finding[] {
-  const gib = (totalmem() / 2 ** 30).toFixed(1)
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
+  const memory = memoryLimit()
+  const limited = memory < totalmem() ? ` of ${gib(totalmem())}, limited by its control group` : ''
   return [
     { what: 'Node.js', state: 'ok', detail: `${process.version}, ${process.platform} ${process.arch}` },
     {
       what: 'machine',
       state: 'ok',
-      detail: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} threads, ${gib} GiB`,
+      detail: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${processorLimit()} threads, ${gib(memory)}${limited}`,
     },
   ]
 }

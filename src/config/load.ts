@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { parseConfig } from './parse.ts'
+import { show } from './problems.ts'
 import type { Config } from './schema.ts'
 
 /** No configuration is longer; a file that is was named by mistake. */
@@ -26,6 +27,7 @@ const isPreset = (name: string): boolean => /^[\w-]+$/.test(name) && existsSync(
  * recipe of ours (`x3d`) when there is no such file.
  */
 export async function loadConfig(path: string): Promise<Config> {
+  if (typeof path !== 'string') throw new MnVideoError('usage', `loadConfig takes a path, not ${show(path)}.`)
   const file = await configFile(path.replace(/^app:/, ''))
   const preset = /^[\w-]+$/.test(file) ? join(presets, `${file}.yml`) : undefined
   const presetBytes = preset === undefined ? undefined : await readLimited(preset)

@@ -2,6 +2,8 @@
  * From the values that were given to a complete configuration: checks each value, fills in the defaults,
  * refuses what makes no sense. Where the values came from is the caller's business.
  */
+
+import { MnVideoError } from '../errors.ts'
 import { conflicts } from './checks.ts'
 import type { Key } from './key.ts'
 import { isResnet, type Known, type Model, normaliseModel } from './models.ts'
@@ -68,6 +70,20 @@ export function resolveConfig(given: Given, where: Where, listed?: unknown): Con
   }
   throwProblems(problems)
   return deepFreeze(config)
+}
+
+/**
+ * Refuses what is not a complete configuration, in calls that plain JavaScript may make.
+ *
+ * @throws MnVideoError `usage`
+ */
+export function checkConfig(config: Config, call: string): void {
+  const isWhole = typeof config === 'object' && config !== null && keyNames.every((name) => name in config)
+  if (isWhole) return
+  throw new MnVideoError(
+    'usage',
+    `${call} takes a configuration as loadConfig gives it, not ${show(config)}.`,
+  )
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The samples of a data set for evaluation: in order, each decoded once, ahead of its use. */
 import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
-import { MnVideoError, orMediaError } from '../errors.ts'
+import { MnVideoError, orMediaError, throwIfCancelled } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { type ClipJob, decodeClips } from '../video/decode-many.ts'
 import type { Views } from '../video/sampling.ts'
@@ -45,7 +45,7 @@ const TOGETHER = { videos: 8, bytes: 2 ** 27 } as const
 /**
  * Decodes samples as `eval` decodes the same files, in order. Leaving the loop ends all decoding.
  *
- * @throws the signal's reason on abort; MnVideoError 'missing' without FFmpeg
+ * @throws `cancelled` when the signal ends it; MnVideoError 'missing' without FFmpeg
  */
 export async function* evaluationClips(
   dataset: Dataset,
@@ -108,7 +108,7 @@ function testDecoder(
   }
 
   return async (samples: readonly number[], signal: AbortSignal): Promise<Evaluated[]> => {
-    signal.throwIfAborted()
+    throwIfCancelled(signal)
     const [first] = samples
     if (samples.length === 1) return [evaluated(first!, await orMediaError(alone(first!, signal)))]
     const jobs: (ClipJob | MnVideoError)[] = []

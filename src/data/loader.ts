@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
-import { MnVideoError, orMediaError } from '../errors.ts'
+import { MnVideoError, orMediaError, throwIfCancelled } from '../errors.ts'
 import { decodeImageRegion } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
 import type { Random } from '../network/random.ts'
@@ -35,7 +35,7 @@ export interface TrainingLoader {
    * one the epoch is begun and in whatever order decoding finishes. Epochs may be negative: other orders again, such
    * as for calibration. Leaving the loop ends all decoding.
    *
-   * @throws MnVideoError 'data' when too many samples cannot be read; the signal's reason on abort
+   * @throws MnVideoError 'data' when too many samples cannot be read; `cancelled` when the signal ends it
    */
   epoch(epoch: number, from?: number): AsyncGenerator<Batch, void, undefined>
   /** Why samples could not be read, by name, each once. */
@@ -218,7 +218,7 @@ function trainingDecoder(dataset: Dataset, network: Network, config: Config, ind
   }
 
   return async (drawn: readonly Drawn[], signal: AbortSignal): Promise<Decoded[]> => {
-    signal.throwIfAborted()
+    throwIfCancelled(signal)
     const decoded: Decoded[] = []
     if (network.media === 'image') {
       for (const each of drawn) decoded.push(await orMediaError(image(each)))

@@ -1,12 +1,13 @@
 /** Runs jobs ahead of whoever takes their results. It knows nothing of what the jobs do. */
 import { setMaxListeners } from 'node:events'
+import { throwIfCancelled } from '../errors.ts'
 
 export interface PrefetchOptions {
   /** Jobs that run at the same time, at least one. */
   readonly atOnce: number
   /** Results, finished or not, that may wait behind the one asked for: what bounds the memory. */
   readonly ahead: number
-  /** Ends everything: the generator then throws the signal's reason. */
+  /** Ends everything: the generator then fails with `cancelled`. */
   readonly signal?: AbortSignal
 }
 
@@ -20,7 +21,7 @@ export async function* inOrder<T>(
   job: (index: number, signal: AbortSignal) => Promise<T>,
   { atOnce, ahead, signal: outer }: PrefetchOptions,
 ): AsyncGenerator<T, void, undefined> {
-  outer?.throwIfAborted()
+  throwIfCancelled(outer)
   const end = new AbortController()
   const { signal } = end
   setMaxListeners(0, signal)
@@ -54,9 +55,9 @@ export async function* inOrder<T>(
       const next = waiting.shift()!
       start()
       const result = await next
-      signal.throwIfAborted()
+      throwIfCancelled(signal)
       yield result
-      signal.throwIfAborted()
+      throwIfCancelled(signal)
     }
   } finally {
     end.abort()

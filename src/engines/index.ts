@@ -11,7 +11,7 @@ export const ENGINES = ['native', 'tfjs'] as const
 export type EngineName = (typeof ENGINES)[number]
 
 export interface EngineOptions {
-  /** Threads of a run, for engines that let one choose; all processors by default. */
+  /** Threads of a run, for engines that let one choose; all processors that this process may use by default. */
   readonly threads?: number
   /** The tfjs engine's backend; the best that loads by default. */
   readonly backend?: TfjsBackend

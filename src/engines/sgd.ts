@@ -30,7 +30,7 @@ export function createSgd(
       const gradientNorm = Math.sqrt(squares)
       const factor = clipNorm !== undefined && gradientNorm > clipNorm ? clipNorm / gradientNorm : 1
       for (const { name, role } of parameters) {
-        const w = weights.values.get(name)!
+        const w = weights.of(name, gradients.get(name)!.length)
         const gradient = gradients.get(name)!
         const buffer = velocities.get(name)!
         const lambda = decays(role, decayRule) ? weightDecay : 0

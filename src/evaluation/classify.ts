@@ -1,6 +1,6 @@
 /** Classifies a video or an image at a chosen cost: decode its views, run them, average their scores. */
 import type { Inputs } from '../engines/engine.ts'
-import { MnVideoError } from '../errors.ts'
+import { throwIfCancelled } from '../errors.ts'
 import { parseViews } from '../video/sampling.ts'
 import type { Model } from './model.ts'
 import { type ClassifyOptions, checkClassifyOptions, checkPath } from './options.ts'
@@ -17,6 +17,8 @@ export interface Classification {
   readonly macs: number
   /** One probability per class: the softmax averaged over views. */
   readonly scores: Float32Array
+  /** With `perView`: the probabilities of each view, [classes], each spatial crop of a moment, then of the next. */
+  readonly perView?: readonly Float32Array[]
   /** All classes, the most probable first. */
   readonly ranking: readonly { readonly index: number; readonly label: string; readonly score: number }[]
   /** Seconds from the file to pixels. */
@@ -28,7 +30,8 @@ export interface Classification {
 /**
  * Classifies one file: a video with a video model, an image with an image model.
  *
- * @throws MnVideoError `media` for a file that cannot be read, `budget` when nothing is cheap enough
+ * @throws MnVideoError `media` for a file that cannot be read, `budget` when nothing is cheap enough, `weights` when
+ *   the scores are not numbers, `cancelled` by the signal
  */
 export async function classify(
   model: Model,
@@ -36,9 +39,10 @@ export async function classify(
   options: ClassifyOptions = {},
 ): Promise<Classification> {
   const file = checkPath(path, 'the file to classify')
-  const { budget = {}, views, deadline, signal, onView } = checkClassifyOptions(options)
+  const { budget = {}, views, deadline, signal, perView, onView } = checkClassifyOptions(options)
   const { network, config } = model
   const entry = model.choose(budget)
+  throwIfCancelled(signal, 'classify')
   const started = performance.now()
   const inputs: Inputs[] =
     network.media === 'video'
@@ -47,22 +51,19 @@ export async function classify(
           ...(signal && { signal }),
         })
       : [await decodeImageView(file, network, config, entry)]
+  throwIfCancelled(signal, 'classify')
   const decoded = performance.now()
   const scores = new Float32Array(network.classes)
+  const each: Float32Array[] = []
   // One view at a time: memory stays that of one clip, whatever the number of views.
   for (const [index, view] of inputs.entries()) {
-    signal?.throwIfAborted()
-    const result = await model.run(entry, view)
+    throwIfCancelled(signal, 'classify')
+    const result = await model.run(entry, view, signal && { signal })
     result.scores.forEach((score, k) => {
       scores[k]! += score / inputs.length
     })
+    if (perView) each.push(result.scores)
     onView?.(index + 1, inputs.length)
-  }
-  if (!scores.every(Number.isFinite)) {
-    throw new MnVideoError(
-      'weights',
-      `${model.folder}: the scores of ${file} are not numbers. The weights or statistics are damaged.`,
-    )
   }
   const ranking = [...scores]
     .map((score, index) => ({ index, label: model.labels[index]!, score }))
@@ -73,6 +74,7 @@ export async function classify(
     views: inputs.length,
     macs: entry.macs * inputs.length,
     scores,
+    ...(perView && { perView: each }),
     ranking,
     decodeSeconds: (decoded - started) / 1000,
     computeSeconds: (performance.now() - decoded) / 1000,

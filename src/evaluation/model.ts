@@ -1,12 +1,15 @@
 /** A model ready to classify: a run's weights and query table on an engine, with compiled plans kept. */
 
 import type { Config } from '../config/index.ts'
-import type { Engine, FrameBatch, Inputs, Plan, Precision, RunResult } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Inputs, Plan, Precision, RunOptions, RunResult } from '../engines/engine.ts'
 import { type EngineName, openEngine, type TfjsBackend } from '../engines/index.ts'
+import { checkClips, copyInputs } from '../engines/inputs.ts'
 import { checkPrecision } from '../engines/precision.ts'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import { labelsOf, labelsOfRun } from './labels.ts'
 import { type Latency, machineOf, measureLatency, readLatencies, writeLatencies } from './latency.ts'
 import { type Budget, checkBudget, checkPath } from './options.ts'
@@ -28,7 +31,23 @@ export interface LoadOptions {
   readonly precision?: Precision
   /** A file with one class name a line; default: the configuration's `labels`. */
   readonly labels?: string
+  /** Ends the loading, which then fails with `cancelled`. */
+  readonly signal?: AbortSignal
 }
+
+const LOAD_OPTIONS: OptionTable<LoadOptions> = {
+  ...{ engine: option.text, backend: option.text, threads: option.any, precision: option.text },
+  ...{ labels: option.text, signal: option.signal },
+}
+
+/** What calls that may take long accept. */
+export interface Cancellable {
+  /** Ends the call, which then fails with `cancelled`; the model stays usable. */
+  readonly signal?: AbortSignal
+}
+
+const CANCELLABLE: OptionTable<Cancellable> = { signal: option.signal }
+const RUN_OPTIONS: OptionTable<RunOptions> = { observe: option.any, signal: option.signal }
 
 /** A configuration whose plan is compiled. */
 export interface ReadyConfiguration {
@@ -37,10 +56,11 @@ export interface ReadyConfiguration {
    * Scores of a batch.
    *
    * @param clips whole clips, bytes [batch, T, S, S, 3] with the frames of the model's largest input, square; they are
-   *   subsampled, resized and normalised here
+   *   subsampled, resized and normalised here. Floats are taken as normalised already, and must be finite.
    * @returns [batch, classes], each row summing to 1
+   * @throws MnVideoError `usage` for clips of another type or shape, naming what was expected; `cancelled` by the signal
    */
-  classify(clips: FrameBatch): Promise<Float32Array>
+  classify(clips: FrameBatch, options?: Cancellable): Promise<Float32Array>
 }
 
 export interface Model {
@@ -65,16 +85,24 @@ export interface Model {
    *
    * @throws MnVideoError as `choose`
    */
-  forBudget(budget: Budget): Promise<ReadyConfiguration>
+  forBudget(budget: Budget, options?: Cancellable): Promise<ReadyConfiguration>
   /**
    * Measures how long every configuration that can run takes here, and keeps it with the run, where it is found
    * again. Nothing else should be running meanwhile.
    */
-  measureLatencies(onMeasured?: (entry: TableEntry, latency: Latency) => void): Promise<void>
+  measureLatencies(
+    onMeasured?: (entry: TableEntry, latency: Latency) => void,
+    options?: Cancellable,
+  ): Promise<void>
   /** What was measured here of a configuration. */
   latencyOf(entry: TableEntry): Latency | undefined
-  /** Runs a configuration on inputs (normalised here when they are bytes). Plans are compiled once and kept. */
-  run(entry: TableEntry, inputs: Inputs): Promise<RunResult>
+  /**
+   * Runs a configuration on inputs (normalised here when they are bytes). Plans are compiled once and kept.
+   *
+   * @throws MnVideoError `engine` for inputs of another type or shape, `weights` when the scores are not numbers,
+   *   `cancelled` by the signal
+   */
+  run(entry: TableEntry, inputs: Inputs, options?: RunOptions): Promise<RunResult>
   /** Frees the plans. The model cannot be used afterwards. */
   dispose(): void
 }
@@ -82,11 +110,17 @@ export interface Model {
 /**
  * Loads the model of a run folder.
  *
- * @throws MnVideoError `run`, `config`, `weights` or `engine`, naming what is missing or damaged
+ * @throws MnVideoError `run`, `config`, `weights` or `engine`, naming what is missing or damaged; `cancelled` by the
+ *   signal
  */
 export async function loadModel(path: string | URL, options: LoadOptions = {}): Promise<Model> {
   const folder = checkPath(path, 'the run to load')
+  checkOptions('loadModel', options, LOAD_OPTIONS)
+  const { signal } = options
+  const goOn = () => throwIfCancelled(signal, `loading ${folder}`)
+  goOn()
   const run = await readRun(folder)
+  goOn()
   const { config, network, table } = run
   const labels =
     options.labels === undefined
@@ -97,12 +131,25 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     ...(threads !== undefined && { threads }),
     ...(backend !== undefined && { backend }),
   })
+  goOn()
   checkPrecision(engine, precision)
   const plans = keepPlans(run, engine, precision)
   const machine = machineOf(engine, precision)
   const latencies = await readLatencies(folder, machine)
   const latencyOf = (entry: TableEntry) => latencies.get(configurationKey(entry))
   const choose = (budget: Budget) => chooseEntry(run, budget, latencyOf)
+  const runOn = async (entry: TableEntry, inputs: Inputs, options: RunOptions) => {
+    throwIfCancelled(options.signal, 'the run')
+    // Taken now: the plan may have to be compiled, and the caller's arrays are the caller's again meanwhile.
+    const taken = copyInputs(inputs)
+    const result = await plans.use(entry, (plan) => plan.run(taken, options))
+    if (result.scores.every(Number.isFinite)) return result
+    throw new MnVideoError(
+      'weights',
+      `${folder}: the scores at width ${entry.width}, frames ${entry.frames}, size ${entry.size} are not numbers. ` +
+        'The weights or statistics are damaged, or the inputs are out of all proportion.',
+    )
+  }
   return {
     folder,
     config,
@@ -113,28 +160,34 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
     labels,
     choose,
     latencyOf,
-    async forBudget(budget) {
+    async forBudget(budget, options = {}) {
+      checkOptions('forBudget', options, CANCELLABLE)
       const entry = choose(budget)
-      await plans.of(entry)
+      throwIfCancelled(options.signal, 'forBudget')
+      await plans.use(entry, async () => {})
+      throwIfCancelled(options.signal, 'forBudget')
       return {
         entry,
-        async classify(clips) {
-          const plan = await plans.of(entry)
-          return (await plan.run(toInputs(network, entry, clips))).scores
+        async classify(clips, options = {}) {
+          checkOptions('classify', options, CANCELLABLE)
+          checkClips('clips', clips, wholeFrames(network))
+          return (await runOn(entry, toInputs(network, entry, clips), options)).scores
         },
       }
     },
-    async measureLatencies(onMeasured) {
+    async measureLatencies(onMeasured, options = {}) {
+      checkOptions('measureLatencies', options, CANCELLABLE)
       for (const entry of table.entries.filter((entry) => isReady(table, entry))) {
-        const latency = await measureLatency(await plans.of(entry))
+        throwIfCancelled(options.signal, 'measureLatencies')
+        const latency = await plans.use(entry, (plan) => measureLatency(plan))
         latencies.set(configurationKey(entry), latency)
         onMeasured?.(entry, latency)
       }
       await writeLatencies(folder, machine, latencies)
     },
-    async run(entry, inputs) {
-      const plan = await plans.of(entry)
-      return plan.run(inputs)
+    async run(entry, inputs, options = {}) {
+      checkOptions('run', options, RUN_OPTIONS)
+      return runOn(checkEntry(network, entry), inputs, options)
     },
     dispose: () => plans.dispose(),
   }
@@ -178,9 +231,33 @@ export function chooseEntry(
   return { ...configuration, macs, params }
 }
 
+/** A configuration that callers may have made up. */
+function checkEntry(network: Network, entry: TableEntry): TableEntry {
+  const { width, frames, size } = (entry ?? {}) as Partial<TableEntry>
+  if ([width, frames, size].every((value) => typeof value === 'number')) return entry
+  throw new MnVideoError(
+    'usage',
+    `a configuration of ${network.name} must be { width, frames, size }, as choose gives it, not ${option.show(entry)}.`,
+  )
+}
+
+/** Frames of a clip that all inputs of a network can be made of. */
+const wholeFrames = (network: Network): number =>
+  Math.max(
+    network.frames,
+    ...network.nodes.map((node) => (node.kind === 'input' && node.follows === 'whole' ? node.frames : 0)),
+  )
+
+interface Kept {
+  readonly plan: Promise<Plan>
+  /** Calls that use it now; it is freed after the last one. */
+  users: number
+  isDropped: boolean
+}
+
 /** The most recently used plans, at most `PLANS_KEPT`. */
 function keepPlans(run: Run, engine: Engine, precision: Precision) {
-  const plans = new Map<string, Promise<Plan>>()
+  const plans = new Map<string, Kept>()
   let disposed = false
   const { mean, std } = run.config
   const compile = async (entry: TableEntry) =>
@@ -189,26 +266,36 @@ function keepPlans(run: Run, engine: Engine, precision: Precision) {
       statistics: await readStatistics(run, entry),
       precision,
     })
+  const drop = (key: string, kept: Kept) => {
+    if (plans.get(key) === kept) plans.delete(key)
+    kept.isDropped = true
+    if (kept.users === 0) release(kept.plan)
+  }
   return {
-    async of(entry: TableEntry): Promise<Plan> {
+    /** Compiles where that is needed; the plan lives at least until the work is done. */
+    async use<T>(entry: TableEntry, work: (plan: Plan) => Promise<T>): Promise<T> {
       if (disposed)
         throw new MnVideoError('usage', `the model of ${run.folder} has been disposed. Load it again.`)
       const key = configurationKey(entry)
-      const plan = plans.get(key) ?? compile(entry)
+      const kept = plans.get(key) ?? { plan: compile(entry), users: 0, isDropped: false }
       plans.delete(key)
-      plans.set(key, plan)
-      plan.catch(() => plans.delete(key))
+      plans.set(key, kept)
+      kept.users++
+      kept.plan.catch(() => drop(key, kept))
       for (const [oldest, unused] of plans) {
         if (plans.size <= PLANS_KEPT) break
-        plans.delete(oldest)
-        release(unused)
+        drop(oldest, unused)
       }
-      return plan
+      try {
+        return await work(await kept.plan)
+      } finally {
+        kept.users--
+        if (kept.isDropped && kept.users === 0) release(kept.plan)
+      }
     },
     dispose() {
       disposed = true
-      for (const plan of plans.values()) release(plan)
-      plans.clear()
+      for (const [key, kept] of plans) drop(key, kept)
     },
   }
 }

@@ -2,6 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { MnVideoError } from '../errors.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 
 const count = z.int().min(1)
 const above0 = z.number().positive()
@@ -28,9 +30,11 @@ const classifyOptions = z.strictObject({
   budget: budget.optional(),
   /** Clips of a video: uniformly spaced in time, each with 1 or 3 crops. Default: the run's `views`. */
   views: views.optional(),
-  /** Seconds without progress after which FFmpeg is killed; 60 by default. */
-  deadline: above0.optional(),
+  /** Seconds (not milliseconds) without progress after which FFmpeg is killed; 60 by default, at most 3600. */
+  deadline: above0.max(3600).optional(),
   signal: z.instanceof(AbortSignal).optional(),
+  /** Whether the result has the scores of each view besides their mean. */
+  perView: z.boolean().optional(),
   /** Called after each view, with the number done and the number in all. */
   onView: z.custom<(done: number, total: number) => void>((value) => typeof value === 'function').optional(),
 })
@@ -48,17 +52,25 @@ export const checkBudget = (value: Budget) =>
   )
 
 /** @throws MnVideoError `usage` naming the option and what it must be */
-export const checkClassifyOptions = (value: ClassifyOptions) =>
-  check(
+export function checkClassifyOptions(value: ClassifyOptions) {
+  checkOptions('classify', value, CLASSIFY_OPTIONS)
+  return check(
     classifyOptions,
     value,
     'options of classify',
-    '{ budget, views: { temporal, spatial: 1 or 3 }, deadline, signal, onView }, all optional',
+    '{ budget, views: { temporal, spatial: 1 or 3 }, deadline (seconds), signal, perView, onView }, all optional',
   )
+}
+
+/** Those of one value; the others are checked by their schema. */
+const CLASSIFY_OPTIONS: OptionTable<ClassifyOptions> = {
+  ...{ budget: option.any, views: option.any, deadline: option.seconds, signal: option.signal },
+  ...{ perView: option.flag, onView: option.callback },
+}
 
 /** A path, or the `file:` URL of one. */
 export function checkPath(value: string | URL, what: string): string {
-  if (typeof value === 'string') return value
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value
   if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
   throw new MnVideoError('usage', `${what} must be a path or a file: URL.`)
 }

@@ -1,10 +1,11 @@
 /** The cost of a configuration file's network, for callers that have no graph in hand. */
-import { type Config, loadConfig } from '../config/index.ts'
-import { MnVideoError } from '../errors.ts'
+import { type Config, checkConfig, loadConfig } from '../config/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration } from '../network/graph.ts'
 import { type Profile, profile } from '../network/profile.ts'
 import { fullConfiguration, resolve } from '../network/resolve.ts'
+import * as option from '../options.ts'
+import { checkOptions } from '../options.ts'
 
 /**
  * Shapes, parameters and multiply-adds of a network at a configuration, layer by layer. No weights are needed.
@@ -17,10 +18,9 @@ export async function profileConfig(
   config: Config | string,
   at: Partial<Configuration> = {},
 ): Promise<Profile> {
+  if (typeof config !== 'string') checkConfig(config, 'profile')
+  checkOptions('profile', at, { width: option.any, frames: option.any, size: option.any })
   const network = buildNetwork(typeof config === 'string' ? await loadConfig(config) : config)
-  const { width, frames, size, ...unknown } = { ...fullConfiguration(network), ...at }
-  const [name] = Object.keys(unknown)
-  if (name !== undefined)
-    throw new MnVideoError('usage', `profile takes width, frames and size, not "${name}".`)
+  const { width, frames, size } = { ...fullConfiguration(network), ...at }
   return profile(resolve(network, { width, frames, size }))
 }

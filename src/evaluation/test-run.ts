@@ -9,10 +9,12 @@ import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { checkPrecision, describeEngine, type Precision } from '../engines/precision.ts'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import { useLauncher } from '../video/launch.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
 import { calibrate, calibrationClips } from './calibrate.ts'
@@ -20,6 +22,7 @@ import { frontierOf } from './frontier.ts'
 import { adoptLabels } from './labels.ts'
 import { measureLatency } from './latency.ts'
 import { topClasses } from './metrics.ts'
+import { checkPath } from './options.ts'
 import { appendPredictions } from './predictions.ts'
 import { configurationsOf, type QueryTable, type TableEntry } from './query-table.ts'
 import {
@@ -50,6 +53,12 @@ export interface TestOptions extends EngineOptions {
   readonly precision?: Precision
   readonly signal?: AbortSignal
   readonly onEvent?: (event: TestEvent) => void
+}
+
+const TEST_OPTIONS: OptionTable<TestOptions> = {
+  ...{ widths: option.numbers, sizes: option.numbers, frames: option.numbers, views: option.text },
+  ...{ set: option.texts, engine: option.text, backend: option.text, threads: option.any },
+  ...{ precision: option.text, signal: option.signal, onEvent: option.callback },
 }
 
 export type TestEvent =
@@ -88,6 +97,9 @@ export interface Tested {
  * @throws MnVideoError `run`, `config`, `data`, `network` or `engine`, naming what is wrong
  */
 export async function testRun(folder: string, options: TestOptions = {}): Promise<Tested> {
+  checkPath(folder, 'the run to test')
+  checkOptions('testRun', options, TEST_OPTIONS)
+  throwIfCancelled(options.signal, 'testRun')
   const run = await readWeightedRun(folder, options.set ?? [])
   if (options.views !== undefined && run.network.media === 'image')
     throw new MnVideoError('usage', '--views is for videos; an image has one view.')

@@ -3,8 +3,16 @@
  */
 import type { Sharp } from 'sharp'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { checkOptions } from '../options.ts'
 import type { Clip } from '../video/decode.ts'
-import { MAX_PIXELS, type PictureRequest, planPicture, type Rectangle, type Size } from '../video/geometry.ts'
+import {
+  MAX_PIXELS,
+  PICTURE_OPTIONS,
+  type PictureRequest,
+  planPicture,
+  type Rectangle,
+  type Size,
+} from '../video/geometry.ts'
 import { type MediaFile, mediaFile } from '../video/paths.ts'
 import { loadSharp } from './sharp.ts'
 
@@ -21,6 +29,7 @@ export function imageTestView(size: number): PictureRequest {
  * @throws MnVideoError 'media', one line naming the file and why
  */
 export async function decodeImage(path: string, request: PictureRequest = {}): Promise<Clip> {
+  checkOptions('decodeImage', request, PICTURE_OPTIONS)
   return decode(path, (picture, native, shown) => {
     const plan = planPicture(shown, native, request)
     if (plan.isScaled) picture.resize(plan.scaled.width, plan.scaled.height, SCALING)

@@ -58,9 +58,23 @@ export class ParameterStore {
     this.version++
   }
 
+  /**
+   * The values of a parameter.
+   *
+   * @throws MnVideoError `weights` when they were transferred or replaced since the store was made
+   */
+  of(name: string, count: number): Float32Array {
+    const values = this.values.get(name)
+    if (values?.length === count) return values
+    throw new MnVideoError(
+      'weights',
+      `parameter "${name}" has ${values?.length ?? 0} of ${count} values: its memory has been transferred or replaced. Give a copy away instead.`,
+    )
+  }
+
   /** A copy of the values that a sub-network uses, in the slice's own shape. */
   gather(slice: ParameterSlice): Float32Array<ArrayBuffer> {
-    const source = this.values.get(slice.name)!
+    const source = this.of(slice.name, sizeOf(slice.fullShape))
     const target = new Float32Array(sizeOf(slice.shape))
     let position = 0
     forEachRun(slice, (start, count) => {

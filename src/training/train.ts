@@ -3,17 +3,20 @@
  * watched and gone on with. Nothing is printed here; callers listen to events.
  */
 import { join } from 'node:path'
-import type { Config } from '../config/index.ts'
+import { type Config, checkConfig } from '../config/index.ts'
 import { openDatasets, passedOverLines } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
+import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
 import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { diverged } from './diverged.ts'
@@ -38,9 +41,17 @@ export interface TrainOptions extends EngineOptions {
   readonly engine?: EngineName
   /** Writes TensorBoard event files into the run's `tensorboard` folder. */
   readonly tensorboard?: boolean
-  /** Ends training after the current step, with a checkpoint. */
+  /**
+   * Ends training after the current step, with a checkpoint: it then resolves as `stopped`. Given before it starts,
+   * it fails with `cancelled`.
+   */
   readonly signal?: AbortSignal
   readonly onEvent?: (event: TrainingEvent) => void
+}
+
+const TRAIN_OPTIONS: OptionTable<TrainOptions> = {
+  ...{ folder: option.text, resume: option.flag, engine: option.text, backend: option.text },
+  ...{ threads: option.any, tensorboard: option.flag, signal: option.signal, onEvent: option.callback },
 }
 
 export interface Trained {
@@ -71,7 +82,11 @@ export interface Workplace {
  * @throws MnVideoError `config`, `media`, `run`, `engine` or `training`; the last checkpoint is whole whatever happens
  */
 export async function train(config: Config, options: TrainOptions): Promise<Trained> {
+  checkConfig(config, 'train')
+  checkOptions('train', options, TRAIN_OPTIONS)
   const { folder, signal } = options
+  if (!folder) throw new MnVideoError('usage', 'train needs a folder for the run: { folder }.')
+  throwIfCancelled(signal, 'train')
   const network = buildNetwork(config)
   const bad: BadFileEvent[] = []
   const place = await openWorkplace(config, network, options, (file, reason) => {

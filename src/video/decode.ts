@@ -2,8 +2,11 @@
  * Decodes clips: the frames of a video shown at given moments, scaled, cropped and mirrored inside FFmpeg, so
  * that only their pixels cross the pipe. Which moments is sampling.ts's business.
  */
+import { MnVideoError } from '../errors.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import type { FrameIndex } from './frame-index.ts'
-import { type PictureRequest, requireBytes } from './geometry.ts'
+import { PICTURE_OPTIONS, type PictureRequest, requireBytes } from './geometry.ts'
 import { shownPath } from './paths.ts'
 import { type PulledFrames, type PullOptions, pullFrames } from './pull-frames.ts'
 import { type ClipSpan, clipTimes, viewStarts } from './sampling.ts'
@@ -27,6 +30,16 @@ export interface ClipRequest extends PictureRequest {
 
 export type DecodeOptions = PullOptions
 
+const MOMENTS: option.OptionKind = {
+  expected: 'a list of seconds, or { frames, stride, rate, start }',
+  accepts: (value) => Array.isArray(value) || (option.object.accepts(value) && 'frames' in (value as object)),
+}
+const REQUEST: OptionTable<ClipRequest> = { times: MOMENTS, ...PICTURE_OPTIONS }
+
+const DECODE_OPTIONS: OptionTable<DecodeOptions> = {
+  ...{ deadline: option.seconds, signal: option.signal, index: option.object, threads: option.count },
+}
+
 /**
  * Decodes one clip. Frame i is the last frame of the video that has begun at moment i; before the first frame
  * it is the first, after the end the last. A frame that is damaged beyond decoding is stood in for by the one
@@ -39,6 +52,10 @@ export async function decodeClip(
   request: ClipRequest,
   options: DecodeOptions = {},
 ): Promise<Clip> {
+  checkOptions('decodeClip', request, REQUEST)
+  if (request.times === undefined)
+    throw new MnVideoError('usage', `decodeClip: times must be ${MOMENTS.expected}.`)
+  checkOptions('decodeClip', options, DECODE_OPTIONS)
   const pulled = await pullFrames(path, (index) => momentsOf(request, index), request, options)
   return clipOf(path, pulled)
 }

@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import { launch } from './launch.ts'
 import type { MediaFile } from './paths.ts'
 
@@ -13,7 +13,7 @@ import type { MediaFile } from './paths.ts'
 export interface RunOptions {
   /** Seconds without any output after which the program is killed; 60 by default. */
   readonly deadline?: number
-  /** Kills the program; the call then fails with the signal's reason. */
+  /** Kills the program; the call then fails with `cancelled`. */
   readonly signal?: AbortSignal
 }
 
@@ -62,11 +62,11 @@ export interface Running extends RunOptions {
  * Runs a program to its end.
  *
  * @returns the lines it marked as errors (the last 20), oldest first; its exit status is left to the output to judge
- * @throws MnVideoError 'media' at the deadline, 'missing' when it cannot be started; the signal's reason on abort
+ * @throws MnVideoError 'media' at the deadline, 'missing' when it cannot be started, 'cancelled' by the signal
  */
 export async function run(running: Running): Promise<readonly string[]> {
   const { program, args, file, signal, deadline = 60 } = running
-  signal?.throwIfAborted()
+  throwIfCancelled(signal)
   const onPieces = [running.onOutput, ...(running.onPipes ?? [])]
   const child = launch(program, args, {
     outputs: onPieces.length,
@@ -108,7 +108,7 @@ export async function run(running: Running): Promise<readonly string[]> {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
-  if (stoppedBy === 'abort') signal?.throwIfAborted()
+  if (stoppedBy === 'abort') throwIfCancelled(signal)
   if (stoppedBy === 'input') await fed
   if (stoppedBy === 'deadline') {
     throw new MnVideoError(

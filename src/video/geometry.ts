@@ -2,6 +2,7 @@
  * Scaling the short side and placing a square crop, in whole pixels; the same rules for images and video.
  */
 import { MnVideoError } from '../errors.ts'
+import { any, flag, type OptionTable, object } from '../options.ts'
 
 /** Pixels. */
 export interface Size {
@@ -35,6 +36,9 @@ export interface PictureRequest {
   /** Mirrors left and right, after cropping. */
   readonly flip?: boolean
 }
+
+/** The sizes and the crop are checked where the picture is planned. */
+export const PICTURE_OPTIONS: OptionTable<PictureRequest> = { shortSide: any, crop: object, flip: flag }
 
 /** A picture may have at most this many pixels a side, and MAX_PIXELS in all, before and after scaling. */
 export const MAX_SIDE = 16_384

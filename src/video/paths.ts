@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { show } from '../options.ts'
 
 /** A regular, non-empty file. */
 export interface MediaFile {
@@ -21,6 +22,8 @@ export interface MediaFile {
  * @throws MnVideoError 'media', one line naming the path
  */
 export async function mediaFile(path: string): Promise<MediaFile> {
+  if (typeof path !== 'string')
+    throw new MnVideoError('usage', `the path of a video or image must be a string, not ${show(path)}.`)
   const shown = shownPath(path)
   if (path === '') throw new MnVideoError('media', 'the path of a video or image is empty. Give a file.')
   if (path === '-') {

@@ -3,6 +3,8 @@
  * ffmpeg's own description where there is no ffprobe; nothing is decoded here.
  */
 import { MnVideoError } from '../errors.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import { findBinaries } from './binaries.ts'
 import { type RunOptions, run, whyUnreadable } from './ffmpeg.ts'
 import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
@@ -31,12 +33,15 @@ export interface TimeBase {
   readonly denominator: number
 }
 
+const PROBE_OPTIONS: OptionTable<RunOptions> = { deadline: option.seconds, signal: option.signal }
+
 /**
  * Describes a video file from its headers.
  *
  * @throws MnVideoError 'media', one line, for what is not a file with video; 'missing' without FFmpeg
  */
 export async function probeVideo(path: string, options: RunOptions = {}): Promise<VideoInfo> {
+  checkOptions('probeVideo', options, PROBE_OPTIONS)
   return (await describe(await mediaFile(path), options, { packets: false })).info
 }
 

@@ -110,8 +110,12 @@ function checked(span: ClipSpan): Required<ClipSpan> {
   return { frames, stride, rate }
 }
 
+/** More frames or views than any clip has that fits in memory. */
+const MOST = 2 ** 16
+
 function requireCount(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) {
     throw new MnVideoError('config', `${name}: must be a whole number from 1, not ${value}.`)
   }
+  if (value > MOST) throw new MnVideoError('config', `${name}: at most ${MOST} can be decoded, not ${value}.`)
 }

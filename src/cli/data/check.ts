@@ -1,6 +1,5 @@
 /** `mn-video data check`: every file of a list or folder probed, or decoded; what is wrong, by reason. */
 import { createHash } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import type { Command } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
@@ -10,6 +9,7 @@ import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { asList, type Gathered, gather, keepClassesBeside } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { MnVideoError } from '../../errors.ts'
+import { processorLimit } from '../../machine.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
 import { shownPath } from '../../video/paths.ts'
 import { count, mediaOption, positiveNumber } from '../arguments.ts'
@@ -42,7 +42,7 @@ export function addCheck(data: Command): void {
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
     .addOption(mediaOption())
     .option('--min-seconds <seconds>', 'a shorter video is too short', positiveNumber, 0.5)
-    .option('--jobs <count>', 'files at a time', count, availableParallelism())
+    .option('--jobs <count>', 'files at a time', count, processorLimit())
     .option('--fresh', 'look at files again that an earlier check knows and that have not changed')
     .option(
       '--cache <dir>',

@@ -1,6 +1,5 @@
 /** `mn-video data resize`: the same videos, smaller and quick to seek in, in a folder of their own. */
 import { mkdir } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { writeAtomically } from '../../checkpoints/atomic.ts'
@@ -10,6 +9,7 @@ import { asList, gather, mediaOfFiles } from '../../data/gather.ts'
 import { describePassedOver } from '../../data/media.ts'
 import { clipMilliseconds, resizeVideos } from '../../data/resize-videos.ts'
 import { MnVideoError } from '../../errors.ts'
+import { processorLimit } from '../../machine.ts'
 import { count } from '../arguments.ts'
 import { startProgress } from '../progress.ts'
 import { EXIT } from '../report.ts'
@@ -40,7 +40,7 @@ export function addResize(data: Command): void {
       30,
     )
     .option('--quality <crf>', "x264's rate factor: 18 looks like the source, 28 visibly coarser", count, 20)
-    .option('--jobs <count>', 'videos at a time', count, availableParallelism())
+    .option('--jobs <count>', 'videos at a time', count, processorLimit())
     .option('--root <dir>', "where a list's relative paths start (default: the list's folder)")
     .option('--cache <dir>', 'where frame indexes are kept (default: the cache of the user)')
     .option('--json', 'as JSON')

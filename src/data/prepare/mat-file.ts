@@ -1,13 +1,17 @@
 /**
  * Reads MATLAB's MAT-files of level 5, as far as ImageNet's `meta.mat` goes: arrays of structures of numbers and
- * text. Layout: "MAT-File Format", The MathWorks. Every length is checked against what is there.
+ * text. Layout: "MAT-File Format", The MathWorks. Every length is checked against what is there, and what is there
+ * against what such a file can hold: a few compressed bytes may stand for gigabytes.
  */
 import { inflateSync } from 'node:zlib'
 import { MnVideoError } from '../../errors.ts'
 
 export type MatValue = string | readonly number[] | readonly Readonly<Record<string, MatValue>>[]
 
-const MAX_BYTES = 2 ** 28
+/** All of a file's content, decompressed; ImageNet's `meta.mat` has 3 MB. */
+const MAX_BYTES = 2 ** 24
+/** Fields of a structure; those of `meta.mat` have 8. */
+const MAX_FIELDS = 256
 const ELEMENT = { int8: 1, compressed: 15, matrix: 14 } as const
 const CLASS = { cell: 1, structure: 2, text: 4 } as const
 const MAX_DEPTH = 16
@@ -18,12 +22,13 @@ export function readMatFile(bytes: Buffer, name: string): ReadonlyMap<string, Ma
     new MnVideoError('data', `${name}: is not a MAT-file that can be read. Give the owner's file unchanged.`)
   if (bytes.length < 128 || bytes.toString('latin1', 126, 128) !== 'IM') throw fail()
   const variables = new Map<string, MatValue>()
+  let left = MAX_BYTES
   try {
     for (const { type, body } of elements(bytes.subarray(128))) {
-      const inner =
-        type === ELEMENT.compressed
-          ? [...elements(inflateSync(body, { maxOutputLength: MAX_BYTES }))][0]
-          : { type, body }
+      const content = type === ELEMENT.compressed ? inflateSync(body, { maxOutputLength: left }) : body
+      left -= content.length
+      if (left <= 0) throw new RangeError('too long')
+      const inner = type === ELEMENT.compressed ? elements(content).next().value : { type, body }
       if (inner?.type !== ELEMENT.matrix) continue
       const { label, value } = matrix(inner.body, 0)
       variables.set(label, value)
@@ -74,11 +79,13 @@ function structures(parts: readonly Element[], count: number, depth: number): Re
   const [nameLength, names, ...values] = parts
   const width = numbers(nameLength)[0] ?? 0
   if (!names || width < 1) return []
+  // Structures without fields would take no bytes, however many there are said to be.
+  const most = Math.ceil(names.body.length / width)
+  if (most < 1 || most > MAX_FIELDS || count * most > values.length) throw new RangeError('cut off')
   const fields: string[] = []
   for (let at = 0; at < names.body.length; at += width) {
     fields.push(names.body.toString('latin1', at, at + width).replace(/\0.*$/s, ''))
   }
-  if (count * fields.length > values.length) throw new RangeError('cut off')
   return Array.from({ length: count }, (_, i) =>
     Object.fromEntries(
       fields.map(

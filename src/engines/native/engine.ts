@@ -2,12 +2,13 @@
  * The native engine: our add-on of vector kernels. Runs queue: one at a time uses all threads, so
  * that all plans share one arena. Compiled plans are kept until newer ones need the room.
  */
-import { availableParallelism } from 'node:os'
 import { MnVideoError, messageOf } from '../../errors.ts'
+import { memoryLimit, processorLimit } from '../../machine.ts'
 import type { Network } from '../../network/graph.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Engine, TrainerOptions } from '../engine.ts'
+import { checkCompileOptions } from '../inputs.ts'
 import { checkPrecision } from '../precision.ts'
 import { type Addon, loadAddon, type NativeMemory } from './addon.ts'
 import { measurePeak, type Peak } from './peak.ts'
@@ -16,7 +17,7 @@ import type { BuiltProgram } from './program.ts'
 import { NativeTrainer } from './trainer.ts'
 
 export interface NativeOptions {
-  /** Threads of a run; all processors by default. */
+  /** Threads of a run, at most 256; all processors that this process may use by default. */
   readonly threads?: number
   /** Measures every step; see `CompiledPlan.profile`. */
   readonly timed?: boolean
@@ -36,10 +37,10 @@ export interface NativeEngine extends Engine {
   openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<NativeTrainer>
 }
 
-/** A signal that ends a run, and the error that the run then fails with. */
+/** A signal that ends a run, and what throws the error that the run then fails with. */
 export interface Cancellation {
   readonly signal: AbortSignal
-  readonly error: () => MnVideoError
+  readonly check: () => void
 }
 
 /** What plans and trainers share: the add-on, the arena, the queue. */
@@ -52,7 +53,7 @@ export interface Workshop {
   retire(resource: { dispose(): void }): void
   /**
    * Runs a program alone, then `read` before the arena changes. A signal ends it before its next step; it then
-   * fails with what `cancelled` gives.
+   * fails with what `check` throws.
    */
   run<T>(
     program: BuiltProgram,
@@ -61,6 +62,9 @@ export interface Workshop {
     cancellation?: Cancellation,
   ): Promise<T>
 }
+
+/** As in kernels/parallel.h. */
+const MAX_THREADS = 256
 
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20
 
@@ -75,10 +79,12 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
   const addon = loadAddon()
   if ('reason' in addon)
     throw new MnVideoError('engine', `the native engine cannot be used: ${addon.reason}.`)
-  const threads = options.threads ?? availableParallelism()
+  const threads = options.threads ?? processorLimit()
   if (!Number.isInteger(threads) || threads < 1) {
     throw new MnVideoError('engine', `threads must be a whole number from 1, not ${threads}.`)
   }
+  if (threads > MAX_THREADS)
+    throw new MnVideoError('engine', `threads may be at most ${MAX_THREADS}, not ${threads}.`)
   const workshop = createWorkshop(addon, threads, options)
   const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
   const engine: NativeEngine = {
@@ -90,6 +96,7 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
     measurePeak: () => measurePeak(addon, threads),
     memory: () => ({ arena: workshop.arena.bytes, weights: cache.bytes, plans: cache.size }),
     async compile(subNetwork, weights, compileOptions) {
+      checkCompileOptions(subNetwork, weights, compileOptions)
       checkPrecision(engine, compileOptions.precision)
       return cache.take(
         subNetwork,
@@ -107,6 +114,7 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
 
 function createWorkshop(addon: Addon, threads: number, options: NativeOptions): Workshop {
   const arena = new addon.Memory(0)
+  const limit = memoryLimit()
   let queue: Promise<unknown> = Promise.resolve()
   return {
     addon,
@@ -122,13 +130,14 @@ function createWorkshop(addon: Addon, threads: number, options: NativeOptions): 
         const abort = () => {
           cancel[0] = 1
         }
-        if (cancellation?.signal.aborted) throw cancellation.error()
+        cancellation?.check()
+        checkArena(4 * built.floats, limit)
         cancellation?.signal.addEventListener('abort', abort)
         try {
           arena.reserve(built.floats)
           await built.program.run(arena, threads, externals, cancel)
         } catch (error) {
-          if (cancel[0] && cancellation) throw cancellation.error()
+          if (cancel[0]) cancellation?.check()
           throw new MnVideoError('engine', `native engine: ${messageOf(error)}`, { cause: error })
         } finally {
           cancellation?.signal.removeEventListener('abort', abort)
@@ -141,30 +150,42 @@ function createWorkshop(addon: Addon, threads: number, options: NativeOptions): 
   }
 }
 
-interface CacheEntry {
-  readonly plan: CompiledPlan
-  readonly network: unknown
-  readonly weights: ParameterStore
-  readonly version: number
-  readonly options: CompileOptions
-  readonly key: string
+/** @throws MnVideoError `engine` when a run needs more memory than there may be: the system would end the process. */
+function checkArena(bytes: number, limit: number): void {
+  if (bytes <= limit) return
+  const gib = (value: number) => (value / 2 ** 30).toFixed(1)
+  throw new MnVideoError(
+    'engine',
+    `native engine: the run needs ${gib(bytes)} GiB of memory, and this process may use ${gib(limit)} GiB. ` +
+      'Give a smaller batch, or fewer or smaller frames.',
+  )
 }
 
-/** Plans in order of last use. A plan that is held is never dropped, a stale one is dropped when released. */
+/** Plans that nobody holds and that are kept all the same, at most; each keeps the weights that it is of alive. */
+const IDLE_LIMIT = 32
+
+/**
+ * Plans by what they were compiled from. A plan that is held is never dropped; of the others the longest unused go
+ * first when they exceed the limit, and those of weights that have changed at once.
+ */
 class PlanCache {
   readonly #limit: number
-  #entries: CacheEntry[] = []
+  readonly #plans = new Map<string, CompiledPlan>()
+  /** Those that nobody holds, in order of release, with whether their weights are still what they were. */
+  readonly #idle = new Map<string, () => boolean>()
+  readonly #numbers = new WeakMap<object, number>()
+  #counted = 0
 
   constructor(limit: number) {
     this.#limit = limit
   }
 
   get bytes(): number {
-    return this.#entries.reduce((sum, { plan }) => sum + plan.bytes, 0)
+    return bytesOf(this.#plans.values())
   }
 
   get size(): number {
-    return this.#entries.length
+    return this.#plans.size
   }
 
   take(
@@ -173,43 +194,48 @@ class PlanCache {
     options: CompileOptions,
     create: () => CompiledPlan,
   ): CompiledPlan {
-    const key = configurationKey(subNetwork.configuration)
-    const found = this.#entries.find(
-      (entry) =>
-        entry.key === key &&
-        entry.network === subNetwork.network &&
-        entry.weights === weights &&
-        entry.version === weights.version &&
-        entry.options.statistics === options.statistics &&
-        precisionOf(entry.options) === precisionOf(options) &&
-        sameNormalisation(entry.options, options),
-    )
-    const entry = found ?? {
-      plan: create(),
-      network: subNetwork.network,
-      weights,
-      version: weights.version,
-      options,
-      key,
-    }
-    this.#entries = [...this.#entries.filter((other) => other !== entry), entry]
-    entry.plan.hold(() => this.#trim())
-    this.#trim()
-    return entry.plan
+    const { version } = weights
+    const { statistics, precision = 'float32', normalisation } = options
+    const key = [
+      this.#numberOf(subNetwork.network),
+      configurationKey(subNetwork.configuration),
+      this.#numberOf(weights),
+      version,
+      statistics === 'batch' ? statistics : this.#numberOf(statistics),
+      precision,
+      normalisation ? [...normalisation.mean, ...normalisation.std].join() : '',
+    ].join(' ')
+    const plan = this.#plans.get(key) ?? create()
+    this.#plans.set(key, plan)
+    this.#idle.delete(key)
+    plan.hold(() => {
+      this.#idle.set(key, () => weights.version === version)
+      this.#trim()
+    })
+    return plan
   }
 
+  /** Looks at what nobody holds alone, which is little: its cost does not grow with the plans in use. */
   #trim(): void {
-    for (const entry of [...this.#entries]) {
-      const stale = entry.version !== entry.weights.version
-      if (entry.plan.held || (!stale && this.bytes <= this.#limit)) continue
-      this.#entries = this.#entries.filter((other) => other !== entry)
-      entry.plan.free()
+    let bytes = bytesOf([...this.#idle.keys()].map((key) => this.#plans.get(key)!))
+    for (const [key, isCurrent] of this.#idle) {
+      if (isCurrent() && bytes <= this.#limit && this.#idle.size <= IDLE_LIMIT) continue
+      const plan = this.#plans.get(key)!
+      bytes -= plan.bytes
+      this.#idle.delete(key)
+      this.#plans.delete(key)
+      plan.free()
     }
+  }
+
+  /** A number for each object, so that objects can be part of a key without being kept alive by it. */
+  #numberOf(object: object): number {
+    const known = this.#numbers.get(object)
+    if (known !== undefined) return known
+    this.#numbers.set(object, ++this.#counted)
+    return this.#counted
   }
 }
 
-const precisionOf = ({ precision = 'float32' }: CompileOptions) => precision
-
-function sameNormalisation(a: CompileOptions, b: CompileOptions): boolean {
-  return JSON.stringify(a.normalisation) === JSON.stringify(b.normalisation)
-}
+const bytesOf = (plans: Iterable<CompiledPlan>): number =>
+  [...plans].reduce((sum, { bytes }) => sum + bytes, 0)

@@ -1,9 +1,8 @@
 /** A compiled sub-network: packed weights, and one program for each batch size and set of observed nodes in use. */
-import { MnVideoError } from '../../errors.ts'
 import type { SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { cancelled, checkInputs, checkSignal } from '../inputs.ts'
+import { checkObserved, checkOpen, checkSignal, takeInputs } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { NativeMemory } from './addon.ts'
 import { Constants } from './constants.ts'
@@ -42,14 +41,13 @@ export class CompiledPlan implements Plan {
   }
 
   async run(inputs: Inputs, { observe = [], signal }: RunOptions = {}): Promise<RunResult> {
-    checkSignal(this.subNetwork, signal)
-    const batch = checkInputs(this.subNetwork, inputs)
     const { network } = this.subNetwork
+    checkOpen(this.held, `the plan of ${network.name}`)
+    checkSignal(this.subNetwork, signal)
+    checkObserved(this.subNetwork, observe)
+    const { batch, inputs: taken } = takeInputs(this.subNetwork, inputs, this.#options.normalisation)
     const { written, built } = this.#variant(batch, observe)
-    const externals = written.inputs.map((name) => inputs[name]!.data)
-    if (!this.#options.normalisation && externals.some((data) => data instanceof Uint8Array)) {
-      throw new MnVideoError('engine', 'byte inputs need the mean and std to normalise them with.')
-    }
+    const externals = written.inputs.map((name) => taken[name]!.data)
     const read = (arena: NativeMemory): RunResult => {
       const observed = new Map<string, Observed>()
       for (const [name, value] of written.outputs) {
@@ -66,7 +64,7 @@ export class CompiledPlan implements Plan {
       built,
       externals,
       read,
-      signal && { signal, error: () => cancelled(this.subNetwork, signal) },
+      signal && { signal, check: () => checkSignal(this.subNetwork, signal) },
     )
   }
 
@@ -80,7 +78,7 @@ export class CompiledPlan implements Plan {
     return [...this.#constants.values()].reduce((sum, constants) => sum + constants.bytes, 0)
   }
 
-  /** One more user; `released` is called when one is done. */
+  /** One more user; `released` is called when the last one is done. */
   hold(released: () => void): void {
     this.#holders++
     this.#released = released
@@ -92,8 +90,9 @@ export class CompiledPlan implements Plan {
 
   /** The user is done. The weights stay packed until the engine needs the room. */
   dispose(): void {
-    this.#holders = Math.max(0, this.#holders - 1)
-    this.#released()
+    if (this.#holders === 0) return
+    this.#holders--
+    if (this.#holders === 0) this.#released()
   }
 
   /** Frees the weights; runs under way finish first. */

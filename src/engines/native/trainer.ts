@@ -1,11 +1,17 @@
 /** Trains through the add-on: one program per configuration, batch size and kind of loss; one for the optimiser. */
-import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
 import { decays } from '../../network/parameters.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import { type ParameterStore, parametersOf } from '../../network/store.ts'
 import type { AccumulateOptions, Inputs, Target, Trainer, TrainerOptions } from '../engine.ts'
-import { checkInputs } from '../inputs.ts'
+import {
+  checkAccumulateOptions,
+  checkOpen,
+  checkRates,
+  checkTarget,
+  checkTrainerOptions,
+  takeInputs,
+} from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { External } from './addon.ts'
 import type { Workshop } from './engine.ts'
@@ -30,35 +36,44 @@ export class NativeTrainer implements Trainer {
   readonly #network: Network
   readonly #weights: ParameterStore
   readonly #options: TrainerOptions
+  /**
+   * The weights as programs read and change them, which nobody else can reach: the store's own are its owner's to
+   * transfer. Copied from the store when it has another version, and back after every step.
+   */
+  readonly #parameters: ReadonlyMap<string, Float32Array>
+  /** The version of the store that `#parameters` has. */
+  #version = Number.NaN
   readonly #gradients: ReadonlyMap<string, Float32Array>
   readonly #velocities: ReadonlyMap<string, Float32Array>
   readonly #optimiser: { readonly built: BuiltProgram; readonly norm: Value }
   #programs: Entry[] = []
+  #isOpen = true
 
   constructor(workshop: Workshop, network: Network, weights: ParameterStore, options: TrainerOptions) {
+    checkTrainerOptions(weights, options)
     this.#workshop = workshop
     this.#network = network
     this.#weights = weights
     this.#options = options
-    const zeros = () =>
-      new Map([...weights.values].map(([name, values]) => [name, new Float32Array(values.length)]))
-    this.#gradients = zeros()
-    this.#velocities = zeros()
+    const zeros = (floats: (count: number) => Float32Array) =>
+      new Map([...weights.values].map(([name, { length }]) => [name, floats(length)]))
+    this.#parameters = zeros((count) => new Float32Array(count))
+    this.#gradients = zeros(undetachable)
+    this.#velocities = zeros(undetachable)
     this.#optimiser = this.#writeOptimiser()
   }
 
-  async accumulate(
-    subNetwork: SubNetwork,
-    inputs: Inputs,
-    target: Target,
-    { dropoutSeed, scale = 1 }: AccumulateOptions = {},
-  ) {
-    const batch = checkInputs(subNetwork, inputs)
+  async accumulate(subNetwork: SubNetwork, inputs: Inputs, target: Target, options: AccumulateOptions = {}) {
+    this.#checkOpen()
+    checkAccumulateOptions(options)
+    const { dropoutSeed, scale = 1 } = options
+    const { batch, inputs: taken } = takeInputs(subNetwork, inputs, this.#options.normalisation)
     const { classes } = this.#network
+    checkTarget(target, batch, classes)
     const probabilities = probabilitiesOf(target, batch, classes)
     const purpose = 'labels' in target ? 'labels' : 'probabilities'
     const { written, built } = this.#program(subNetwork, batch, purpose)
-    const externals = this.#externals(written, inputs, [
+    const externals = this.#externals(written, taken, [
       probabilities,
       Float32Array.of(scale),
       Float32Array.of((dropoutSeed ?? 0) % 2 ** 24, dropoutSeed === undefined ? 0 : 1),
@@ -80,12 +95,16 @@ export class NativeTrainer implements Trainer {
     return this.#velocities
   }
 
-  async step({ learningRate, clipNorm }: { readonly learningRate: number; readonly clipNorm?: number }) {
+  async step(rates: { readonly learningRate: number; readonly clipNorm?: number }) {
+    this.#checkOpen()
+    checkRates(rates)
+    this.#readWeights()
+    const { learningRate, clipNorm } = rates
     const { built, norm } = this.#optimiser
     const { momentum, weightDecay } = this.#options
     const given = Float32Array.of(learningRate, momentum, clipNorm ?? 0, weightDecay)
-    const externals: External[] = [...this.#weights.values.keys()].flatMap((name) => [
-      this.#weights.values.get(name)!,
+    const externals: External[] = [...this.#parameters].flatMap(([name, parameter]) => [
+      parameter,
       this.#gradients.get(name)!,
       this.#velocities.get(name)!,
     ])
@@ -94,7 +113,9 @@ export class NativeTrainer implements Trainer {
       arena.read(built.offsetOf(norm), value)
       return value[0]!
     })
+    for (const [name, values] of this.#parameters) this.#weights.of(name, values.length).set(values)
     this.#weights.touch()
+    this.#version = this.#weights.version
     return { gradientNorm }
   }
 
@@ -105,9 +126,10 @@ export class NativeTrainer implements Trainer {
   }
 
   async statistics(subNetwork: SubNetwork, inputs: Inputs) {
-    const batch = checkInputs(subNetwork, inputs)
+    this.#checkOpen()
+    const { batch, inputs: taken } = takeInputs(subNetwork, inputs, this.#options.normalisation)
     const { written, built } = this.#program(subNetwork, batch, 'statistics')
-    const externals = this.#externals(written, inputs, [NOTHING, Float32Array.of(0), Float32Array.of(0, 0)])
+    const externals = this.#externals(written, taken, [NOTHING, Float32Array.of(0), Float32Array.of(0, 0)])
     return this.#workshop.run(
       built,
       externals,
@@ -137,20 +159,30 @@ export class NativeTrainer implements Trainer {
   }
 
   dispose(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
     for (const { built } of [...this.#programs, this.#optimiser]) this.#workshop.retire(built.program)
     this.#programs = []
   }
 
   #externals(written: TrainingProgram, inputs: Inputs, rest: readonly Float32Array[]): External[] {
-    const frames = written.inputs.map((name) => inputs[name]!.data)
-    if (!this.#options.normalisation && frames.some((data) => data instanceof Uint8Array)) {
-      throw new MnVideoError('engine', 'byte inputs need the mean and std to normalise them with.')
-    }
+    this.#readWeights()
     return [
-      ...frames,
-      ...written.parameters.flatMap((name) => [this.#weights.values.get(name)!, this.#gradients.get(name)!]),
+      ...written.inputs.map((name) => inputs[name]!.data),
+      ...written.parameters.flatMap((name) => [this.#parameters.get(name)!, this.#gradients.get(name)!]),
       ...rest,
     ]
+  }
+
+  #checkOpen(): void {
+    checkOpen(this.#isOpen, `the trainer of ${this.#network.name}`)
+  }
+
+  /** Takes over the store's weights where they have changed. */
+  #readWeights(): void {
+    if (this.#version === this.#weights.version) return
+    for (const [name, values] of this.#parameters) values.set(this.#weights.of(name, values.length))
+    this.#version = this.#weights.version
   }
 
   #program(subNetwork: SubNetwork, batch: number, purpose: TrainingOptions['purpose']): Entry {
@@ -203,25 +235,18 @@ export class NativeTrainer implements Trainer {
   }
 }
 
+/**
+ * Floats that callers are given and programs change in place: memory that is shared can be neither transferred nor
+ * shrunk, so that it stays where it is while a program runs.
+ */
+const undetachable = (count: number): Float32Array => new Float32Array(new SharedArrayBuffer(4 * count))
+
+/** The rows that the softmax is compared with, in an array of our own; the target has been checked. */
 function probabilitiesOf(target: Target, batch: number, classes: number): Float32Array {
-  if ('probabilities' in target) {
-    if (target.probabilities.length !== batch * classes) {
-      throw new MnVideoError(
-        'engine',
-        `target: ${batch}×${classes} probabilities are needed, not ${target.probabilities.length}.`,
-      )
-    }
-    return target.probabilities
-  }
+  if ('probabilities' in target) return new Float32Array(target.probabilities)
   const { labels, labelSmoothing = 0 } = target
   const probabilities = new Float32Array(batch * classes).fill(labelSmoothing / classes)
-  if (labels.length !== batch) {
-    throw new MnVideoError('engine', `target: ${batch} labels are needed, not ${labels.length}.`)
-  }
   labels.forEach((label, n) => {
-    if (!(label >= 0 && label < classes)) {
-      throw new MnVideoError('engine', `target: label ${label} is not below ${classes} classes.`)
-    }
     probabilities[n * classes + label]! += 1 - labelSmoothing
   })
   return probabilities

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
+import { checkCompileOptions } from '../inputs.ts'
 import { checkPrecision } from '../precision.ts'
 import { type Backend, COMPOSITES } from './kernels.ts'
 import { createPlan } from './plan.ts'
@@ -96,6 +97,7 @@ function createEngine(backend: TfjsBackend, library: string, skipped: readonly s
     skipped,
     description: `tfjs ${tf.version_core}, ${backend} backend (${library})`,
     async compile(subNetwork, weights, options) {
+      checkCompileOptions(subNetwork, weights, options)
       checkPrecision(engine, options.precision)
       return createPlan(subNetwork, weights, options, own)
     },

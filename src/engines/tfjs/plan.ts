@@ -4,7 +4,7 @@ import { inputsOf } from '../../network/graph.ts'
 import type { ResolvedNode, SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
-import { checkInputs, checkMemory, checkObserved, checkSignal, checkStatistics, toFloats } from '../inputs.ts'
+import { checkInputs, checkMemory, checkObserved, checkOpen, checkSignal, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { Backend, Kernels } from './kernels.ts'
 import { computeNode, type Environment, inputTensor } from './nodes.ts'
@@ -19,14 +19,15 @@ export function createPlan(
   options: CompileOptions,
   { activate, kernels, memoryLimit }: Backend,
 ): Plan {
-  checkStatistics(subNetwork, options.statistics)
   activate()
   const constants = upload(subNetwork, weights, options.statistics)
-  const { classifier, classes } = subNetwork.network
+  const { name, classifier, classes } = subNetwork.network
+  let isOpen = true
 
   return {
     subNetwork,
     async run(inputs: Inputs, { observe = [], signal }: RunOptions = {}): Promise<RunResult> {
+      checkOpen(isOpen, `the plan of ${name}`)
       checkSignal(subNetwork, signal)
       const batch = checkInputs(subNetwork, inputs)
       checkObserved(subNetwork, observe)
@@ -50,6 +51,7 @@ export function createPlan(
       }
     },
     dispose() {
+      isOpen = false
       for (const tensor of constants.values()) tensor.dispose()
     },
   }

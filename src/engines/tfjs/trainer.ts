@@ -9,7 +9,15 @@ import { createRandom } from '../../network/random.ts'
 import { isKind, type SubNetwork } from '../../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../../network/store.ts'
 import type { Inputs, Trainer, TrainerOptions } from '../engine.ts'
-import { checkInputs, toFloats } from '../inputs.ts'
+import {
+  checkAccumulateOptions,
+  checkInputs,
+  checkOpen,
+  checkRates,
+  checkTarget,
+  checkTrainerOptions,
+  toFloats,
+} from '../inputs.ts'
 import { lossOf } from '../loss.ts'
 import { backwardNode, type Trace } from './backward.ts'
 import type { Backend } from './kernels.ts'
@@ -23,15 +31,23 @@ export function createTrainer(
   options: TrainerOptions,
   backend: Backend,
 ): Trainer {
-  const { activate, kernels } = backend
+  checkTrainerOptions(weights, options)
+  const { activate: activateBackend, kernels } = backend
+  let isOpen = true
+  const activate = () => {
+    checkOpen(isOpen, `the trainer of ${network.name}`)
+    activateBackend()
+  }
   activate()
   const parameters = backend.openParameters(network, weights, options)
   const forwardPass = (subNetwork: SubNetwork, inputs: Inputs, dropoutSeed?: number) =>
     forward(subNetwork, parameters, inputs, kernels, options, dropoutSeed)
   return {
-    async accumulate(subNetwork, inputs, target, { scale = 1, dropoutSeed } = {}) {
-      checkInputs(subNetwork, inputs)
+    async accumulate(subNetwork, inputs, target, options = {}) {
       activate()
+      checkAccumulateOptions(options)
+      const { scale = 1, dropoutSeed } = options
+      checkTarget(target, checkInputs(subNetwork, inputs), network.classes)
       return tf.tidy(() => {
         const pass = forwardPass(subNetwork, inputs, dropoutSeed)
         const output = pass.read(network.output)
@@ -56,20 +72,24 @@ export function createTrainer(
     },
     async step(rates) {
       activate()
+      checkRates(rates)
       return parameters.step(rates)
     },
     // Every output is kept until its gradient is done; what a node computes on the way goes with the node.
     bytesFor: (subNetwork, batch) => 4 * batch * (2 * activations(subNetwork) + peakActivations(subNetwork)),
     async statistics(subNetwork, inputs) {
-      const batch = checkInputs(subNetwork, inputs)
       activate()
+      const batch = checkInputs(subNetwork, inputs)
       let found: BatchNormStatistics = new Map()
       tf.tidy(() => {
         found = unbiased(subNetwork, forwardPass(subNetwork, inputs), batch)
       })
       return found
     },
-    dispose: () => parameters.dispose(),
+    dispose() {
+      if (isOpen) parameters.dispose()
+      isOpen = false
+    },
   }
 }
 
