@@ -94,12 +94,15 @@ async function encode(
     args: ffmpegArguments({
       input,
       inputOptions: [...inputOptions, '-threads', '1'],
-      filters: `${order},showinfo@progress=checksum=0,setpts=PTS-STARTPTS,scale=${width}:${height}:flags=bicubic`,
+      filters: `${order},showinfo@progress=checksum=0,scale=${width}:${height}:flags=bicubic`,
       format: 'mp4',
       output: `file:${resolve(target)}`,
       outputOptions: [
         ...exactOutput(index.info, version),
         ...['-an', '-sn', '-dn', '-map_metadata', '-1', '-map_chapters', '-1'],
+        // Times from 0 on; by the filter setpts, frames of FFmpeg 6.1 and later would lose their durations, and players
+        // the last frame with them.
+        ...['-output_ts_offset', `${(-(index.pts[0] ?? 0) * numerator) / denominator}`],
         // The source's own ticks: any other base would round times.
         ...['-enc_time_base', `${numerator}/${denominator}`],
         ...['-c:v', 'libx264', '-preset', 'veryfast', '-crf', `${options.quality}`, '-pix_fmt', 'yuv420p'],

@@ -61,7 +61,7 @@ async function trainUntil(run: string, steps: number, signal: NodeJS.Signals, mo
   child.stderr.on('data', (chunk) => {
     output += chunk
   })
-  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const watch = setInterval(async () => {
     const log = await readFile(join(run, 'log.jsonl'), 'utf8').catch(() => '')
     if (log.split('"event":"step"').length <= steps) return

@@ -11,7 +11,10 @@ afterEach(() => vi.unstubAllEnvs())
 
 const film = await renderClip(folder.path('film.mp4'), { seconds: 2, fps: '30000/1001', audio: true })
 const turned = folder.path('turned.mp4')
-await ffmpeg('-i', film, '-an', '-c', 'copy', '-metadata:s:v', 'rotate=90', turned)
+// The option of FFmpeg from 6.0 on, and what versions before took for it.
+await ffmpeg('-display_rotation', '90', '-i', film, '-an', '-c', 'copy', turned).catch(() =>
+  ffmpeg('-i', film, '-an', '-c', 'copy', '-metadata:s:v', 'rotate=90', turned),
+)
 
 describe('probing', () => {
   it('tells streams, codec, size, rate, duration and frame count', async () => {

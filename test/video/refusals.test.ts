@@ -20,7 +20,7 @@ const goodBytes = await readFile(good)
 const pixelsBegin = goodBytes.indexOf('mdat') + 4
 
 describe('a file that gives no frames', () => {
-  const refused: [string, string, () => Promise<unknown>][] = [
+  const refused: [string, string | RegExp, () => Promise<unknown>][] = [
     [
       'zeros.mp4',
       'no frame of its video stream (h264) can be decoded',
@@ -49,7 +49,8 @@ describe('a file that gives no frames', () => {
     ['queue', 'is a pipe', async () => execFileSync('mkfifo', [folder.path('queue')])],
     [
       'list.mp4',
-      'its format (hls) is not one',
+      // FFmpeg before 7.1 takes it for what it is, whatever its name.
+      /its format \(hls\) is not one|Not detecting m3u8\/hls with non standard extension/,
       () => writeFile(folder.path('list.mp4'), `#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n${good}\n`),
     ],
     [
@@ -67,7 +68,8 @@ describe('a file that gives no frames', () => {
     expect(error).toBeInstanceOf(MnVideoError)
     const { message, code } = error as MnVideoError
     expect(code).toBe('media')
-    expect(message).toContain(reason)
+    if (typeof reason === 'string') expect(message).toContain(reason)
+    else expect(message).toMatch(reason)
     expect(message).toContain(name.replace('\n', '\\n'))
     expect(message).not.toMatch(/\n|0x/)
   })
