@@ -116,7 +116,7 @@ it.each([
       // Of a folder without a run `train` makes one; `--resume` takes up whatever is there.
       const there = await stat(at(killed)).catch(() => undefined)
       const args = ['train', 'small.yml', '--out', killed, ...set, ...(there ? ['--resume'] : [])]
-      const moment = sitting < kills ? reference.milliseconds * (0.1 + 0.7 * random.uniform()) : undefined
+      const moment = sitting < kills ? reference.milliseconds * (0.1 + 0.35 * random.uniform()) : undefined
       const ended = await run(args, moment)
       if (ended.killed) counts.kills++
       else if (ended.code !== 0) {
