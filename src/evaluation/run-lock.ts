@@ -29,11 +29,11 @@ export async function holdRun(folder: string): Promise<RunLock> {
   return runLock(folder, taken)
 }
 
-function runLock(folder: string, { inherited, isHeld, release }: Lock): RunLock {
+function runLock(folder: string, { inherited, isLost, release }: Lock): RunLock {
   return Object.assign(() => release(), {
     inherited,
     async check() {
-      if (await isHeld()) return
+      if (!(await isLost())) return
       throw new MnVideoError(
         'run',
         `${folder}: another process has taken the folder while this one stood still, and may train there. What was saved is kept.`,

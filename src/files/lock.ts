@@ -32,8 +32,8 @@ const recordSchema = z.object({
 export interface Lock {
   /** Whether the owner before was killed: what it was doing is not finished. */
   readonly inherited: boolean
-  /** Whether the file is still this process's: one that was stopped for minutes may have lost it. */
-  isHeld(): Promise<boolean>
+  /** Whether the file is another's by now: a process that stood still for minutes counts as dead. */
+  isLost(): Promise<boolean>
   /** Gives the file back; once is enough. */
   release(): Promise<void>
 }
@@ -67,14 +67,15 @@ function held(path: string, id: string, handle: FileHandle, inherited: boolean):
   // Through the handle: if another has the name by now, its file is not written to.
   const touch = () => void handle.write('{', 0).catch(() => {})
   const timer = setInterval(touch, TOUCH_MS).unref()
-  const isHeld = async () => (await read(path))?.id === id
+  // A file that cannot be read, or is gone, is nobody else's.
+  const nowThere = async () => (await read(path).catch(() => undefined))?.id
   return {
     inherited,
-    isHeld,
+    isLost: async () => ![id, undefined].includes(await nowThere()),
     async release() {
       clearInterval(timer)
       await handle.close().catch(() => {})
-      if (await isHeld()) await rm(path, { force: true })
+      if ((await nowThere()) === id) await rm(path, { force: true })
     },
   }
 }

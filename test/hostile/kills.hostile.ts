@@ -109,7 +109,7 @@ it.each([
   expect(reference.code, reference.output).toBe(0)
   const counts = { runs: 0, kills: 0, differ: 0, refusals: 0, left: 0 }
   const seen: string[] = []
-  for (let round = 0; round < rounds(3); round++) {
+  for (let round = 0; round < rounds(2); round++) {
     await rm(at(killed), { recursive: true, force: true })
     const kills = 4 + random.integer(6)
     for (let done = false, sitting = 0; !done; sitting++) {
@@ -233,7 +233,7 @@ it.each(Object.keys(WRITERS))('%s', async (name) => {
   const expected = await contentsOf(at(place), compared)
   const counts = { rounds: 0, kills: 0, differ: 0, refusals: 0, left: 0 }
   const seen: string[] = []
-  for (let round = 0; round < rounds(3); round++) {
+  for (let round = 0; round < rounds(2); round++) {
     await anew()
     for (let kill = 0; kill < kills; kill++) {
       const { killed, code, output } = await run(
