@@ -7,7 +7,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
-import { writeAtomically } from './atomic.ts'
+import { writeAtomically } from '../files/write.ts'
 import { halfToSingle } from './half.ts'
 import {
   arrays,

@@ -5,7 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { writeAtomically } from '../checkpoints/atomic.ts'
+import { writeAtomically } from '../files/write.ts'
 import type { Examined } from './check.ts'
 
 const schema = z.object({

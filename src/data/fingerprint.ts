@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { z } from 'zod'
-import { writeAtomically } from '../checkpoints/atomic.ts'
+import { writeAtomically } from '../files/write.ts'
 
 const counts = z.record(z.string(), z.int())
 export const fingerprintSchema = z.object({
@@ -65,8 +65,11 @@ export function fingerprintOf(files: readonly LabelledFile[], facts?: readonly F
 export const fingerprintFile = (list: string): string => `${list.replace(/\.[^./\\]+$/, '')}.fingerprint.json`
 
 export async function writeFingerprint(list: string, fingerprint: Fingerprint): Promise<void> {
-  await writeAtomically(fingerprintFile(list), [Buffer.from(`${JSON.stringify(fingerprint, null, 2)}\n`)])
+  await writeAtomically(fingerprintFile(list), [Buffer.from(formatFingerprint(fingerprint))])
 }
+
+export const formatFingerprint = (fingerprint: Fingerprint): string =>
+  `${JSON.stringify(fingerprint, null, 2)}\n`
 
 /** The fingerprint beside a list; undefined where there is none that can be read. */
 async function readFingerprint(list: string): Promise<Fingerprint | undefined> {

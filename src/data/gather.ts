@@ -4,8 +4,8 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { writeAtomically } from '../checkpoints/atomic.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { writeAtomically } from '../files/write.ts'
 import { shownPath } from '../video/paths.ts'
 import type { LabelledFile } from './fingerprint.ts'
 import {

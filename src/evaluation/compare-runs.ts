@@ -1,8 +1,8 @@
 /** Draws runs beside each other and beside what was published, and writes the drawing, its data and a report. */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeAtomically } from '../checkpoints/atomic.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { writeAtomically } from '../files/write.ts'
 import { hasFonts, svgToPng } from '../image/rasterise.ts'
 import { curveChart } from './chart.ts'
 import { type Answers, type ComparedRun, readComparedRuns } from './compared-run.ts'

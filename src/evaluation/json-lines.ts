@@ -59,7 +59,13 @@ export async function appendJsonLines<T>(path: string): Promise<JsonLinesWriter<
     await mkdir(dirname(path), { recursive: true })
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o666)
     let end = await endOfLines(handle)
-    await handle.truncate(end)
+    const rest = await textFrom(handle, end)
+    if (parseJson(rest) === undefined) await handle.truncate(end)
+    else {
+      // All but the line break: readers count it, so it stays.
+      await handle.appendFile('\n')
+      end += Buffer.byteLength(rest) + 1
+    }
     let last: Promise<void> = Promise.resolve()
     const write = async (line: Buffer) => {
       try {
@@ -99,6 +105,13 @@ async function endOfLines(handle: FileHandle): Promise<number> {
     end = start
   }
   return 0
+}
+
+async function textFrom(handle: FileHandle, start: number): Promise<string> {
+  const { size } = await handle.stat()
+  const bytes = Buffer.alloc(size - start)
+  const { bytesRead } = await handle.read(bytes, 0, bytes.length, start)
+  return bytes.toString('utf8', 0, bytesRead)
 }
 
 function parseJson(line: string): unknown {

@@ -1,10 +1,10 @@
 /** Class names: from a text file with one name a line, or kept with a run. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeAtomically } from '../checkpoints/atomic.ts'
 import { type Config, isPackagedLabels, labelFile } from '../config/index.ts'
 import { CLASSES_FILE } from '../data/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { writeAtomically } from '../files/write.ts'
 import { shownPath } from '../video/paths.ts'
 
 const MAX_BYTES = 16 * 2 ** 20

@@ -1,9 +1,12 @@
 /** What a configuration answered for each validation sample, one line each; and which answers are wrong. */
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { MnVideoError, reasonOf } from '../errors.ts'
+import { writeAtomically } from '../files/write.ts'
 import type { Configuration } from '../network/graph.ts'
 import { formatCsv } from './csv.ts'
-import { appendJsonLines, type JsonLinesWriter, readJsonLines } from './json-lines.ts'
+import { readJsonLines } from './json-lines.ts'
 import { predictionsFile } from './run-folder.ts'
 
 const index = z.int().nonnegative()
@@ -26,11 +29,26 @@ export const readPredictions = (
   views: string,
 ): Promise<Prediction[]> => readJsonLines(join(run, predictionsFile(configuration, views)), schema)
 
-export const appendPredictions = (
+/**
+ * Keeps what a configuration answered, in place of what was kept of it: all samples, or those of before.
+ *
+ * @throws MnVideoError `run` when the file cannot be written
+ */
+export async function writePredictions(
   run: string,
   configuration: Configuration,
   views: string,
-): Promise<JsonLinesWriter<Prediction>> => appendJsonLines(join(run, predictionsFile(configuration, views)))
+  predictions: Iterable<Prediction>,
+): Promise<void> {
+  const file = join(run, predictionsFile(configuration, views))
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    const lines = Array.from(predictions, (each) => `${JSON.stringify(each)}\n`)
+    await writeAtomically(file, [Buffer.from(lines.join(''))])
+  } catch (error) {
+    throw new MnVideoError('run', `${file}: cannot be written: ${reasonOf(error)}.`, { cause: error })
+  }
+}
 
 /** Those whose best class is not the label; the surest mistake first. */
 export const wrongPredictions = (predictions: readonly Prediction[]): Prediction[] =>

@@ -4,15 +4,19 @@
  */
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeAtomically } from '../checkpoints/atomic.ts'
 import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
+import { CLASSES_FILE } from '../data/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { isHeir } from '../files/lock.ts'
+import { unfinishedName } from '../files/temporary.ts'
+import { writeAtomically } from '../files/write.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import { type BatchNormStatistics, initialStatistics, type ParameterStore } from '../network/store.ts'
 import { keepLabels, labelsToKeep } from './labels.ts'
 import { digestOf, parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
+import { holdRun, LOCK, type RunLock } from './run-lock.ts'
 import { readStatisticsFile, readWeights, writeStatistics, writeWeights } from './run-tensors.ts'
 
 const CONFIG = 'config.yml'
@@ -24,6 +28,8 @@ const PREDICTIONS = 'predictions'
 export const SWEEP = 'sweep.jsonl'
 /** What happened in training, a line each (`run-log.ts`). */
 export const LOG = 'log.jsonl'
+/** The folder of TensorBoard's event files. */
+export const EVENTS = 'tensorboard'
 
 /** No table or configuration is longer; a file that is was put there by mistake. */
 const MAX_TEXT_BYTES = 64 * 2 ** 20
@@ -57,7 +63,8 @@ export const predictionsFile = (configuration: Configuration, views: string): st
 export const weightsFile = (folder: string): string => join(folder, WEIGHTS)
 
 /**
- * Writes a new run. The query table goes last, so that a folder with a table is whole.
+ * Writes a new run. The query table goes last, so that a folder with a table is whole. When that fails, what was
+ * written goes; when the process is killed, the next `createRun` takes the folder as new.
  *
  * @throws MnVideoError `run` when the folder exists and is not empty
  */
@@ -65,43 +72,85 @@ export async function writeRun(
   folder: string,
   { config, weights, table, statistics = new Map(), labels }: NewRun,
 ): Promise<void> {
-  await createRun(folder, config, labels)
-  const id = await saveWeights(folder, buildNetwork(config), weights)
-  await writeTable(folder, { ...table, weights: id }, statistics)
+  const lock = await createRun(folder, config, { ...(labels && { labels }) })
+  try {
+    const id = await saveWeights(folder, buildNetwork(config), weights)
+    await writeTable(folder, { ...table, weights: id }, statistics)
+  } catch (error) {
+    await clear(folder, MADE).catch(() => {})
+    throw error
+  } finally {
+    await lock()
+  }
 }
 
+/** What `writeRun` makes before the query table. */
+const MADE = [CONFIG, CLASSES_FILE, WEIGHTS, STATISTICS]
+
+/** What training makes before its first checkpoint. */
+const BEGUN = [CONFIG, CLASSES_FILE, LOG, EVENTS]
+
 /**
- * Makes the folder of a run, with its configuration and the names of its classes.
+ * Makes the folder of a run, with its configuration and the names of its classes, and holds it. A folder that a killed
+ * process had just begun is as good as new; for training so is one in which a training ended before its first checkpoint.
  *
- * @throws MnVideoError `run` when the folder exists and is not empty
+ * @throws MnVideoError `run` when the folder exists and is not empty, or another process is at work there
  */
-export async function createRun(folder: string, config: Config, labels?: readonly string[]): Promise<void> {
+export async function createRun(
+  folder: string,
+  config: Config,
+  { labels, isTraining = false }: { readonly labels?: readonly string[]; readonly isTraining?: boolean } = {},
+): Promise<RunLock> {
   const names = await labelsToKeep(config, labels)
   if (folder === '') throw new MnVideoError('usage', 'the run folder has no name. Give --out FOLDER.')
-  const existing = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const refuseOthers = async (isInherited: boolean) => {
+    const files = await filesOf(folder)
+    const isBegun = isTraining && files.has(CONFIG) && files.has(LOG)
+    const worthless = new Set([LOCK, ...(isInherited ? MADE : []), ...(isBegun ? BEGUN : [])])
+    if ([...files].every((file) => worthless.has(file))) return
+    throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
+  }
+  // Where other things lie, nothing is written.
+  if (!(await filesOf(folder)).has(LOCK)) await refuseOthers(false)
+  await writing(folder, () => mkdir(folder, { recursive: true }))
+  const lock = await holdRun(folder)
+  try {
+    await refuseOthers(lock.inherited)
+    await writing(folder, async () => {
+      await clear(folder, [...MADE, ...BEGUN])
+      if (names) await keepLabels(folder, names)
+      await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
+    })
+    return lock
+  } catch (error) {
+    await lock()
+    throw error
+  }
+}
+
+async function clear(folder: string, files: readonly string[]): Promise<void> {
+  for (const file of files) await rm(join(folder, file), { recursive: true, force: true })
+}
+
+/** Whether a folder is there in which nothing was begun that could be gone on with: a start that was killed at once. */
+export async function isUnbegun(folder: string): Promise<boolean> {
+  const isFolder = await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!isFolder) return false
+  const files = await filesOf(folder)
+  files.delete(LOCK)
+  return files.size === 0
+}
+
+/** What lies in a folder, but for what is not finished; nothing where there is none. */
+async function filesOf(folder: string): Promise<Set<string>> {
+  const files = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw new MnVideoError('run', `${folder}: cannot be made a run folder: ${reasonOf(error)}.`)
   })
-  if (existing.length > 0) {
-    throw new MnVideoError('run', `${folder}: already has files. Give --out a folder that is new or empty.`)
-  }
-  await writing(folder, async () => {
-    await mkdir(folder, { recursive: true })
-    if (names) await keepLabels(folder, names)
-    await writeAtomically(join(folder, CONFIG), [Buffer.from(formatConfig(config))])
-  })
-}
-
-/**
- * Makes a folder as new in which a training ended before its first checkpoint: all that it has are its configuration and
- * its log.
- */
-export async function clearUntrained(folder: string): Promise<void> {
-  const files = await readdir(folder).catch((): string[] => [])
-  if (!files.includes(LOG) || files.some((file) => file !== CONFIG && file !== LOG)) return
-  await writing(folder, async () => {
-    for (const file of files) await rm(join(folder, file), { force: true })
-  })
+  return new Set(files.filter((file) => unfinishedName(file) === undefined && !isHeir(file, LOCK)))
 }
 
 /** The configuration of a run. */
@@ -204,7 +253,8 @@ export async function findStatistics(
 export async function pruneStatistics(folder: string, { entries }: QueryTable): Promise<void> {
   const named = new Set(entries.map(({ statistics }) => statistics))
   const files = await readdir(join(folder, STATISTICS)).catch(() => [])
-  const unused = files.map((file) => `${STATISTICS}/${file}`).filter((file) => !named.has(file))
+  const whole = files.filter((file) => unfinishedName(file) === undefined)
+  const unused = whole.map((file) => `${STATISTICS}/${file}`).filter((file) => !named.has(file))
   await Promise.all(unused.map((file) => rm(join(folder, file), { force: true })))
 }
 

@@ -2,8 +2,6 @@
  * Testing a run: many configurations calibrated, evaluated on the validation set and timed, and the query table
  * made of them. What is done is in the run's files as soon as it is done, so an interrupted test goes on.
  */
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Dataset, openDatasets, passedOverLines } from '../data/dataset.ts'
 import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine } from '../engines/engine.ts'
@@ -23,12 +21,11 @@ import { adoptLabels } from './labels.ts'
 import { measureLatency } from './latency.ts'
 import { topClasses } from './metrics.ts'
 import { checkPath } from './options.ts'
-import { appendPredictions } from './predictions.ts'
+import { writePredictions } from './predictions.ts'
 import { configurationsOf, type QueryTable, type TableEntry } from './query-table.ts'
 import {
   findStatistics,
   findTable,
-  predictionsFile,
   pruneStatistics,
   readWeightedRun,
   saveStatistics,
@@ -281,21 +278,16 @@ async function keepPredictions(
   dataset: Dataset,
   scored: readonly Scored[],
 ): Promise<void> {
-  await rm(join(folder, predictionsFile(configuration, views)), { force: true })
-  const writer = await appendPredictions(folder, configuration, views)
-  try {
-    for (const { sample, label, scores } of scored) {
-      const classes = topClasses(scores)
-      await writer.append({
-        sample: dataset.name(sample),
-        label,
-        classes,
-        scores: classes.map((k) => Number(scores[k]!.toFixed(6))),
-      })
+  const predictions = scored.map(({ sample, label, scores }) => {
+    const classes = topClasses(scores)
+    return {
+      sample: dataset.name(sample),
+      label,
+      classes,
+      scores: classes.map((k) => Number(scores[k]!.toFixed(6))),
     }
-  } finally {
-    await writer.close()
-  }
+  })
+  await writePredictions(folder, configuration, views, predictions)
 }
 
 /**

@@ -5,7 +5,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { unfinishedName } from '../checkpoints/atomic.ts'
 import {
   readSafetensors,
   type SafetensorsTensor,
@@ -13,6 +12,7 @@ import {
   writeSafetensors,
 } from '../checkpoints/safetensors.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
+import { sweep } from '../files/temporary.ts'
 import type { Network } from '../network/graph.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../network/store.ts'
 
@@ -26,6 +26,8 @@ const progressSchema = z.strictObject({
   best: z.strictObject({ step: z.int().nonnegative(), top1: z.number() }).optional(),
   /** Seconds spent in training, over all its sittings. */
   seconds: z.number().nonnegative(),
+  /** The step of the last validation that was done and whose results are written. */
+  validated: z.int().nonnegative().optional(),
 })
 
 export type Progress = Readonly<z.infer<typeof progressSchema>>
@@ -46,7 +48,7 @@ export interface Checkpoint {
 export const checkpointFile = (folder: string, step: number): string =>
   join(folder, `checkpoint-${String(step).padStart(6, '0')}.safetensors`)
 
-/** Writes a checkpoint in one step: readers see all of it or none. */
+/** Writes a checkpoint in one step, in place of one of the same step: readers see all of it or none. */
 export async function writeCheckpoint(
   folder: string,
   network: Network,
@@ -118,11 +120,9 @@ export async function checkpointSteps(folder: string): Promise<number[]> {
     .sort((a, b) => b - a)
 }
 
-/** Removes what a process that was killed while it wrote a checkpoint has left: nobody else takes it away. */
+/** Removes what processes have left that were killed while they wrote. To be called by the one who holds the run. */
 export async function removeUnfinished(folder: string): Promise<void> {
-  const files = await readdir(folder)
-  const left = files.filter((file) => FILE.test(unfinishedName(file) ?? ''))
-  await Promise.all(left.map((file) => rm(join(folder, file), { force: true })))
+  await sweep(folder, (name) => FILE.test(name))
 }
 
 /** Removes all checkpoints but the latest ones and the best. */

@@ -7,12 +7,14 @@ import type { Config, KeyName } from '../config/index.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { MnVideoError } from '../errors.ts'
 import { adoptLabels } from '../evaluation/labels.ts'
-import { clearUntrained, createRun, readRunConfig, weightsFile } from '../evaluation/run-folder.ts'
+import { createRun, isUnbegun, readRunConfig, weightsFile } from '../evaluation/run-folder.ts'
+import type { RunLock } from '../evaluation/run-lock.ts'
 import { freshWeights, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import type { ParameterStore } from '../network/store.ts'
 import { shellQuoted } from '../shell.ts'
 import { type Checkpoint, checkpointFile, checkpointSteps, readCheckpoint } from './checkpoint.ts'
+import { lockRun } from './lock.ts'
 
 /** What training starts from; without velocities the optimiser's momentum is zero. */
 export type Start = Pick<Checkpoint, 'progress' | 'weights'> &
@@ -39,7 +41,8 @@ const FREE: ReadonlySet<KeyName> = new Set<KeyName>([
 ])
 
 /**
- * Makes the run's folder, or takes up the one that is there.
+ * Makes the run's folder, or takes up the one that is there, and holds it. What training goes on from is read then, so
+ * that it is the last that anybody wrote.
  *
  * @param data what is trained on: the run keeps the names of its classes, where it has them
  * @throws MnVideoError `run` when the folder has files and is not to be resumed, or has nothing to resume, or
@@ -50,11 +53,19 @@ export async function startRun(
   network: Network,
   config: Config,
   { resume, data }: { readonly resume: boolean; readonly data: Pick<Dataset, 'origin' | 'classes'> },
-): Promise<Start> {
-  if (resume) {
-    const start = await resumeRun(folder, network, config)
-    await adoptLabels(folder, config, data)
-    return start
+): Promise<{ readonly start: Start; readonly unlock: RunLock }> {
+  // A start that was killed at once has left nothing to go on with: it is made again.
+  if (resume && !(await isUnbegun(folder))) {
+    refuseOther(folder, await readRunConfig(folder), config)
+    const unlock = await lockRun(folder)
+    try {
+      const start = await latestCheckpoint(folder, network, config)
+      await adoptLabels(folder, config, data)
+      return { start, unlock }
+    } catch (error) {
+      await unlock()
+      throw error
+    }
   }
   if ((await checkpointSteps(folder)).length > 0) {
     throw new MnVideoError(
@@ -64,9 +75,8 @@ export async function startRun(
   }
   await refuseUntrained(folder)
   const start = await freshStart(network, config)
-  await clearUntrained(folder)
-  await createRun(folder, config, data.classes)
-  return start
+  const { classes: labels } = data
+  return { start, unlock: await createRun(folder, config, { ...(labels && { labels }), isTraining: true }) }
 }
 
 /** Weights as the configuration says: of the checkpoint `resume`, of the file or run `pretrained`, or fresh. */
@@ -77,8 +87,7 @@ export async function freshStart(network: Network, config: Config): Promise<Star
   return { progress, ...(await pretrainedWeights(config.pretrained, network, config)) }
 }
 
-async function resumeRun(folder: string, network: Network, config: Config): Promise<Start> {
-  refuseOther(folder, await readRunConfig(folder), config)
+async function latestCheckpoint(folder: string, network: Network, config: Config): Promise<Start> {
   const steps = await checkpointSteps(folder)
   if (steps.length === 0) await refuseUntrained(folder)
   const problems: MnVideoError[] = []

@@ -10,7 +10,8 @@ import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
-import { saveWeights, writeTable } from '../evaluation/run-folder.ts'
+import { EVENTS, saveWeights, writeTable } from '../evaluation/run-folder.ts'
+import type { RunLock } from '../evaluation/run-lock.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
@@ -20,7 +21,6 @@ import { checkOptions, type OptionTable } from '../options.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { diverged } from './diverged.ts'
-import { lockRun } from './lock.ts'
 import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
@@ -92,18 +92,20 @@ export async function train(config: Config, options: TrainOptions): Promise<Trai
   const place = await openWorkplace(config, network, options, (file, reason) => {
     bad.push({ event: 'bad-file', file, reason })
   })
-  let unlock: (() => Promise<void>) | undefined
+  let unlock: RunLock | undefined
   let log: Log | undefined
   try {
-    const start = await startRun(folder, network, config, {
+    const started = await startRun(folder, network, config, {
       resume: options.resume ?? false,
       data: place.datasets.train,
     })
-    unlock = await lockRun(folder)
+    const { start } = started
+    unlock = started.unlock
     await removeUnfinished(folder)
     log = await openLog(folder)
-    const tensorboard = options.tensorboard ? await openTensorboard(join(folder, 'tensorboard')) : undefined
-    const run = await openRun(place, start, { folder, log, bad, tensorboard, onEvent: options.onEvent })
+    const tensorboard = options.tensorboard ? await openTensorboard(join(folder, EVENTS)) : undefined
+    const opened = { folder, unlock, log, bad, tensorboard, onEvent: options.onEvent }
+    const run = await openRun(place, start, opened)
     try {
       return await loop(place, run, signal)
     } finally {
@@ -158,6 +160,7 @@ export const trainerOptions = ({ momentum, nesterov, weight_decay, weight_decay_
 /** The changing part of a training. */
 interface Run {
   readonly folder: string
+  readonly lock: RunLock
   readonly weights: ParameterStore
   readonly trainer: Trainer
   readonly average?: MovingAverage
@@ -174,12 +177,14 @@ async function openRun(
   start: Start,
   {
     folder,
+    unlock: lock,
     log,
     bad,
     tensorboard,
     onEvent,
   }: {
     readonly folder: string
+    readonly unlock: RunLock
     readonly log: Log
     readonly bad: BadFileEvent[]
     readonly tensorboard: TensorboardWriter | undefined
@@ -219,6 +224,7 @@ async function openRun(
   if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
     folder,
+    lock,
     weights,
     trainer,
     ...(config.ema > 0 && { average: movingAverage(network, weights, config.ema, start.average) }),
@@ -236,11 +242,13 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
   const before = run.progress.seconds
   const started = performance.now()
   const seconds = () => before + (performance.now() - started) / 1000
-  let saved = { step: run.progress.step, at: performance.now() }
+  let saved = { ...run.progress, at: performance.now() }
 
   const save = async () => {
-    if (saved.step === run.progress.step) return
+    const { step, validated } = run.progress
+    if (saved.step === step && saved.validated === validated) return
     run.progress = { ...run.progress, seconds: seconds() }
+    await run.lock.check()
     const average = run.average && { average: run.average.weights.values }
     const file = await writeCheckpoint(folder, network, {
       progress: run.progress,
@@ -249,8 +257,8 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
       ...average,
     })
     await pruneCheckpoints(folder, config.keep_checkpoints, run.progress.best?.step)
-    saved = { step: run.progress.step, at: performance.now() }
-    await run.record({ event: 'checkpoint', step: run.progress.step, file })
+    saved = { ...run.progress, at: performance.now() }
+    await run.record({ event: 'checkpoint', step, file })
   }
   const end = async (reason: 'done' | 'stopped', validation?: Validation): Promise<Trained> => {
     await save()
@@ -259,6 +267,18 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
     return { folder, step, reason, ...(validation && { validation }) }
   }
 
+  /** A validation in between where one is due that was not done, be it that it was interrupted; false when it is now. */
+  const validatedWhereDue = async (): Promise<boolean> => {
+    const { step, validated: last } = run.progress
+    const epochs = step / stepsPerEpoch
+    const isDue = config.validate_every > 0 && step > 0 && epochs % config.validate_every === 0
+    if (!isDue || step === last || step === steps) return true
+    if (!(await validated(place, run, signal))) return false
+    await save()
+    return true
+  }
+
+  if (!(await validatedWhereDue())) return end('stopped')
   while (run.progress.step < steps) {
     const epoch = Math.floor(run.progress.step / stepsPerEpoch)
     const batches = loader.epoch(epoch, (run.progress.step % stepsPerEpoch) * config.accumulate)
@@ -276,8 +296,7 @@ async function loop(place: Workplace, run: Run, signal: AbortSignal | undefined)
     }
     // Before what may take long, so that it is not lost to whatever happens there.
     await save()
-    const isDue = config.validate_every > 0 && (epoch + 1) % config.validate_every === 0
-    if (isDue && run.progress.step < steps && !(await validated(place, run, signal))) return end('stopped')
+    if (!(await validatedWhereDue())) return end('stopped')
     meter.skip()
   }
   // Also where all steps were done before and only this was interrupted.
@@ -296,6 +315,7 @@ async function validated(
   const id = await saveWeights(run.folder, place.network, run.average?.weights ?? run.weights)
   const { table, statistics } = tableOf(place.network, validation)
   await writeTable(run.folder, { ...table, weights: id }, statistics)
+  run.progress = { ...run.progress, validated: run.progress.step }
   return validation
 }
 

@@ -3,11 +3,12 @@
  * file. Plain MP4 and WebM files are not kept: their own tables are read as fast. A damaged, stale or unwritable cache is never
  * an error: the index is then read from the video.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { temporaryBeside } from '../files/temporary.ts'
 import type { RunOptions } from './ffmpeg.ts'
 import { type FrameIndex, readIndexWithFfmpeg, readPlainIndex } from './frame-index.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
@@ -138,14 +139,15 @@ async function keep(
   }
   const body = JSON.stringify(entry)
   if (body.length > MAX_ENTRY_BYTES) return
-  const temporary = `${path}.${randomUUID()}.tmp`
+  let temporary: string | undefined
   try {
     await mkdir(folder, { recursive: true })
+    temporary = await temporaryBeside(path)
     await writeFile(temporary, `${heading(body)}\n${body}`)
     await rename(temporary, path)
     if (++written % COUNT_EVERY === 1) await makeRoom(folder)
   } catch {
-    await rm(temporary, { force: true }).catch(() => {})
+    if (temporary) await rm(temporary, { force: true }).catch(() => {})
   }
 }
 

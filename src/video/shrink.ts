@@ -2,10 +2,10 @@
  * Writes a video anew for training: a smaller picture, keyframes close together, no sound, and the very same frames
  * at the same times. The result is checked against the source before it takes its name.
  */
-import { randomUUID } from 'node:crypto'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { MnVideoError } from '../errors.ts'
+import { temporaryBeside } from '../files/temporary.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, reasonFrom, run } from './ffmpeg.ts'
 import { exactInput, exactOutput, type FrameIndex, indexByDecoding, readFrameIndex } from './frame-index.ts'
@@ -47,7 +47,7 @@ export async function shrinkVideo(path: string, target: string, options: ShrinkO
     return { frames, bytesBefore: before.size, bytesAfter: there.size, isNew: false }
   }
   await mkdir(dirname(target), { recursive: true })
-  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`)
+  const temporary = await temporaryBeside(target)
   try {
     const errors = await encode(file, index, size, temporary, options)
     const result = await readFrameIndex(temporary, options).catch(() => {

@@ -62,9 +62,11 @@ async function trainUntil(run: string, steps: number, signal: NodeJS.Signals, mo
     output += chunk
   })
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  let isSent = false
   const watch = setInterval(async () => {
     const log = await readFile(join(run, 'log.jsonl'), 'utf8').catch(() => '')
-    if (log.split('"event":"step"').length <= steps) return
+    if (isSent || log.split('"event":"step"').length <= steps) return
+    isSent = true
     clearInterval(watch)
     child.kill(signal)
   }, 20)

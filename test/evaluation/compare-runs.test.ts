@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CompareOptions, compareRuns } from '../../src/evaluation/compare-runs.ts'
 import { frontierOf } from '../../src/evaluation/frontier.ts'
-import { appendPredictions } from '../../src/evaluation/predictions.ts'
+import { writePredictions } from '../../src/evaluation/predictions.ts'
 import { readRun, writeTable } from '../../src/evaluation/run-folder.ts'
 import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
 import { hasFonts } from '../../src/image/rasterise.ts'
@@ -177,10 +177,8 @@ describe('a comparison', () => {
     const sweep = await appendSweep(at(name))
     await sweep.append({ ...one, top1: 0.99, views: '10x3' })
     await sweep.close()
-    const answers = await appendPredictions(at(name), one, '10x3')
     const wrong = { label: 0, classes: [1, 0, 2, 3, 4], scores: [0.6, 0.1, 0.1, 0.1, 0.1] }
-    await answers.append({ sample: 'seen thirty times', ...wrong })
-    await answers.close()
+    await writePredictions(at(name), one, '10x3', [{ sample: 'seen thirty times', ...wrong }])
     const drawn = async (views: string) => {
       await writeTable(at(name), { ...table, trained: true, views }, new Map())
       const { curves } = await compare([name])

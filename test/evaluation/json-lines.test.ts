@@ -45,8 +45,9 @@ describe('JSON lines', () => {
         expect(left).toEqual(values.slice(0, left.length))
         const lines = whole.subarray(0, length).filter((byte) => byte === 0x0a).length
         expect(left.length).toBeGreaterThanOrEqual(lines)
+        // What was read stays, also where only the line break was not written.
         await append(file, { n: 4 })
-        expect(await readJsonLines(file, schema)).toEqual([...values.slice(0, lines), { n: 4 }])
+        expect(await readJsonLines(file, schema)).toEqual([...left, { n: 4 }])
       }),
       { numRuns: 60 },
     )

@@ -1,5 +1,5 @@
 /** A run as training and a sweep leave it, with made-up results: what curves and reports are drawn of. */
-import { appendPredictions } from '../../src/evaluation/predictions.ts'
+import { type Prediction, writePredictions } from '../../src/evaluation/predictions.ts'
 import { readWeightedRun } from '../../src/evaluation/run-folder.ts'
 import { appendLog } from '../../src/evaluation/run-log.ts'
 import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
@@ -32,7 +32,7 @@ export async function makeSweptRun(folder: string, text: string, best = 0.9): Pr
   for (const result of results) await sweep.append(result)
   await sweep.close()
 
-  const answers = await appendPredictions(folder, results.at(-1)!, '1x1')
+  const answers: Prediction[] = []
   for (let i = 0; i < 40; i++) {
     const label = i % config.num_classes
     const guess = i % 8 === 7 ? (label + 1) % config.num_classes : label
@@ -41,9 +41,9 @@ export async function makeSweptRun(folder: string, text: string, best = 0.9): Pr
       ...Array.from({ length: config.num_classes }, (_, k) => k).filter((k) => k !== guess),
     ]
     const scores = classes.map((_, place) => (place === 0 ? 0.5 + i / 100 : (0.5 - i / 100) / classes.length))
-    await answers.append({ sample: `val/${label}/clip, "${i}".mp4`, label, classes, scores })
+    answers.push({ sample: `val/${label}/clip, "${i}".mp4`, label, classes, scores })
   }
-  await answers.close()
+  await writePredictions(folder, results.at(-1)!, '1x1', answers)
 
   const log = await appendLog(folder)
   for (let step = 0; step < 300; step++) {

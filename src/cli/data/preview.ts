@@ -1,7 +1,6 @@
 /** `mn-video data preview`: a page of what the network will see in training. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { applyOverrides, loadConfig } from '../../config/index.ts'
 import type { Dataset } from '../../data/dataset.ts'
 import { fingerprintOf } from '../../data/fingerprint.ts'
@@ -10,6 +9,7 @@ import { openTrainingLoader } from '../../data/loader.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { type PreviewSample, previewPage } from '../../data/preview.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
+import { writeAtomically } from '../../files/write.ts'
 import { buildNetwork } from '../../models/index.ts'
 import { collect, count, mediaOption } from '../arguments.ts'
 

@@ -2,13 +2,13 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { writeAtomically } from '../../checkpoints/atomic.ts'
-import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
+import { fingerprintFile, fingerprintOf, formatFingerprint } from '../../data/fingerprint.ts'
 import { CLASSES_FILE } from '../../data/folders.ts'
 import { asList, gather, mediaOfFiles } from '../../data/gather.ts'
 import { describePassedOver } from '../../data/media.ts'
 import { clipMilliseconds, resizeVideos } from '../../data/resize-videos.ts'
 import { MnVideoError } from '../../errors.ts'
+import { writeTogether } from '../../files/write.ts'
 import { processorLimit } from '../../machine.ts'
 import { count } from '../arguments.ts'
 import { startProgress } from '../progress.ts'
@@ -83,9 +83,14 @@ async function resize(source: string, options: Options): Promise<void> {
   const list = isLabelled ? join(out, listNameOf(source)) : undefined
   if (list) {
     await mkdir(out, { recursive: true })
-    await writeAtomically(list, [Buffer.from(asList(moved, (path) => relative(out, path)))])
-    await writeFingerprint(list, fingerprintOf(moved))
-    if (classes) await writeAtomically(join(out, CLASSES_FILE), [Buffer.from(`${classes.join('\n')}\n`)])
+    const files = new Map<string, string>()
+    if (classes) files.set(join(out, CLASSES_FILE), `${classes.join('\n')}\n`)
+    files.set(fingerprintFile(list), formatFingerprint(fingerprintOf(moved)))
+    files.set(
+      list,
+      asList(moved, (path) => relative(out, path)),
+    )
+    await writeTogether(new Map([...files].map(([file, text]) => [file, [Buffer.from(text)]])))
   }
   const every = Math.max(1, Math.floor(targets.size / MEASURED))
   const { before, after } = await clipMilliseconds(

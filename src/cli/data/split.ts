@@ -2,13 +2,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { writeAtomically } from '../../checkpoints/atomic.ts'
-import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
+import { fingerprintFile, fingerprintOf, formatFingerprint } from '../../data/fingerprint.ts'
 import { CLASSES_FILE } from '../../data/folders.ts'
 import { asList, gather, requireLabels } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { splitFiles } from '../../data/split.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
+import { writeTogether } from '../../files/write.ts'
 import { count, mediaOption } from '../arguments.ts'
 import { thousands } from '../table.ts'
 
@@ -56,18 +56,22 @@ async function split(source: string, options: Options): Promise<void> {
     return short === '..' || short.startsWith(`..${sep}`) ? path : short
   }
   const lines: string[] = []
+  const text = (content: string) => [Buffer.from(content)]
+  const lists = new Map<string, readonly Uint8Array[]>()
+  if (classes) lists.set(join(folder, CLASSES_FILE), text(`${classes.join('\n')}\n`))
+  for (const [name, entries] of Object.entries(sides)) {
+    const list = join(folder, `${name}.csv`)
+    const fingerprint = fingerprintOf(entries)
+    lists.set(fingerprintFile(list), text(formatFingerprint(fingerprint)))
+    lists.set(list, text(asList(entries, written)))
+    lines.push(
+      `${join(out, `${name}.csv`)}: ${thousands(entries.length)} files of ${thousands(fingerprint.classes)} classes`,
+    )
+  }
   try {
     await mkdir(folder, { recursive: true })
-    for (const [name, entries] of Object.entries(sides)) {
-      const list = join(folder, `${name}.csv`)
-      await writeAtomically(list, [Buffer.from(asList(entries, written))])
-      const fingerprint = fingerprintOf(entries)
-      await writeFingerprint(list, fingerprint)
-      lines.push(
-        `${join(out, `${name}.csv`)}: ${thousands(entries.length)} files of ${thousands(fingerprint.classes)} classes`,
-      )
-    }
-    if (classes) await writeAtomically(join(folder, CLASSES_FILE), [Buffer.from(`${classes.join('\n')}\n`)])
+    // One side of this split and one of another would have files in common.
+    await writeTogether(lists)
   } catch (error) {
     throw new MnVideoError('data', `${out}: cannot be written: ${reasonOf(error)}.`)
   }

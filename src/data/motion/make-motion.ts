@@ -1,7 +1,9 @@
 /** Writes the motion data set: clips of `scene.ts` as H.264 files, in class folders and in lists. */
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
+import { temporaryBeside } from '../../files/temporary.ts'
+import { writeTogether } from '../../files/write.ts'
 import { findBinaries } from '../../video/binaries.ts'
 import { reasonFrom, run } from '../../video/ffmpeg.ts'
 import type { Size } from '../../video/geometry.ts'
@@ -37,6 +39,7 @@ export interface MotionDataset {
   readonly validation: number
 }
 
+const LISTS = ['train.csv', 'val.csv']
 const RATE = 30
 /** Encoders at a time, beside the painting. */
 const ENCODERS = 2
@@ -82,7 +85,7 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
     }
   }
 
-  const staging = join(out, `.making-${process.pid}`)
+  const staging = await temporaryBeside(join(out, 'making'))
   const write = async (number: number, ending: AbortSignal) => {
     const part = all.slice(number * PART, (number + 1) * PART)
     const folder = join(staging, `${number}`)
@@ -91,6 +94,8 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
     for (const [i, { file }] of part.entries()) await rename(join(folder, fileName(i)), join(out, file))
   }
   try {
+    // Those of an earlier data set: its clips are about to be replaced.
+    for (const list of LISTS) await rm(join(out, list), { force: true })
     for (const { name } of splits) {
       for (const motion of MOTION_CLASSES) await mkdir(join(out, name, motion), { recursive: true })
     }
@@ -101,21 +106,22 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
     await rm(staging, { recursive: true, force: true })
   }
 
-  // Last, so that a list that is there is a data set that is whole.
-  await writeFile(join(out, CLASSES_FILE), `${MOTION_CLASSES.join('\n')}\n`)
-  const writeList = async (name: string) => {
-    const entries = all.filter(({ split }) => split === name)
-    await writeFile(
-      join(out, `${name}.csv`),
-      formatList(entries.map(({ file, label }) => ({ path: file, label }))),
-    )
-    return entries.length
-  }
+  // Last, so that lists that are there are of a data set that is whole.
+  const listOf = (name: string) => all.filter(({ split }) => split === name)
+  const listed = (name: string) => formatList(listOf(name).map(({ file, label }) => ({ path: file, label })))
+  await writeTogether(
+    new Map(
+      [
+        [CLASSES_FILE, `${MOTION_CLASSES.join('\n')}\n`] as const,
+        ...LISTS.map((list) => [list, listed(list.replace('.csv', ''))] as const),
+      ].map(([name, text]) => [join(out, name), [Buffer.from(text)]]),
+    ),
+  )
   return {
     out,
     classes: MOTION_CLASSES,
-    training: await writeList('train'),
-    validation: await writeList('val'),
+    training: listOf('train').length,
+    validation: listOf('val').length,
   }
 }
 

@@ -1,10 +1,10 @@
 /** The data sets that can be prepared, and writing what preparing gave. */
 import { mkdir } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
-import { writeAtomically } from '../../checkpoints/atomic.ts'
 import { suggestion } from '../../config/nearest.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
-import { type Fingerprint, fingerprintOf, writeFingerprint } from '../fingerprint.ts'
+import { writeTogether } from '../../files/write.ts'
+import { type Fingerprint, fingerprintFile, fingerprintOf, formatFingerprint } from '../fingerprint.ts'
 import { CLASSES_FILE } from '../folders.ts'
 import { asList } from '../gather.ts'
 import { charades } from './charades.ts'
@@ -71,34 +71,39 @@ export async function prepareDataset(
   const lists: { file: string; fingerprint: Fingerprint }[] = []
   const files: string[] = []
   const root = options.root === undefined ? undefined : resolve(options.root)
-  try {
-    for (const split of splits.length > 0 ? splits : [{ name: '', lists: {} }]) {
-      const place = join(out, split.name)
-      await mkdir(place, { recursive: true })
-      for (const [name, entries] of Object.entries(split.lists)) {
-        if (entries.length === 0) continue
-        const file = join(place, `${name}.csv`)
-        await writeAtomically(file, [Buffer.from(asList(entries, (path) => writtenPath(path, root)))])
-        const fingerprint = fingerprintOf(entries)
-        await writeFingerprint(file, fingerprint)
-        lists.push({ file, fingerprint })
-      }
-      await writeAtomically(join(place, CLASSES_FILE), [Buffer.from(`${classes.join('\n')}\n`)])
-    }
-    for (const [name, fingerprint] of Object.entries(fingerprints ?? {})) {
-      const file = join(out, name)
-      await writeFingerprint(file, fingerprint)
+  // Lists last, and together: those of two preparations may have files in common.
+  const written = new Map<string, readonly Uint8Array[]>()
+  const put = (file: string, text: string) => written.set(file, [Buffer.from(text)])
+  const places = splits.length > 0 ? splits : [{ name: '', lists: {} }]
+  for (const { name } of places) put(join(out, name, CLASSES_FILE), `${classes.join('\n')}\n`)
+  for (const [name, fingerprint] of Object.entries(fingerprints ?? {})) {
+    put(fingerprintFile(join(out, name)), formatFingerprint(fingerprint))
+  }
+  for (const [name, bytes] of extra ?? []) {
+    written.set(join(out, name), [bytes])
+    files.push(join(out, name))
+  }
+  const report = findings.length > 0 ? join(out, 'findings.txt') : undefined
+  if (report) put(report, findings.map(({ kind, what, why }) => `${kind}\t${what}\t${why}\n`).join(''))
+  for (const split of places) {
+    for (const [name, entries] of Object.entries(split.lists)) {
+      if (entries.length === 0) continue
+      const file = join(out, split.name, `${name}.csv`)
+      const fingerprint = fingerprintOf(entries)
+      put(fingerprintFile(file), formatFingerprint(fingerprint))
+      put(
+        file,
+        asList(entries, (path) => writtenPath(path, root)),
+      )
       lists.push({ file, fingerprint })
     }
-    for (const [name, bytes] of extra ?? []) {
-      await writeAtomically(join(out, name), [bytes])
-      files.push(join(out, name))
-    }
-    const report = findings.length > 0 ? join(out, 'findings.txt') : undefined
-    if (report) {
-      const lines = findings.map(({ kind, what, why }) => `${kind}\t${what}\t${why}\n`)
-      await writeAtomically(report, [Buffer.from(lines.join(''))])
-    }
+  }
+  for (const [name, fingerprint] of Object.entries(fingerprints ?? {})) {
+    lists.push({ file: join(out, name), fingerprint })
+  }
+  try {
+    for (const { name } of places) await mkdir(join(out, name), { recursive: true })
+    await writeTogether(written)
     return { classes: classes.length, lists, files, findings, report }
   } catch (error) {
     if (error instanceof MnVideoError) throw error
