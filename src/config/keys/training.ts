@@ -7,6 +7,8 @@ import { byModel, byVariant } from '../models.ts'
 
 /** Epochs, steps or batches: none of them is counted for longer. */
 const MANY = 1_000_000
+/** What weights are multiplied by builds nothing: float32 alone limits it. */
+const FLOAT = 3e38
 const count = integer({ min: 1, most: MANY })
 const fraction = number({ min: 0, below: 1 })
 
@@ -41,7 +43,7 @@ export const training = {
   momentum: key({ kind: fraction, default: 0.9, doc: 'Momentum.' }),
   nesterov: key({ kind: flag, default: true, doc: "Nesterov's momentum." }),
   weight_decay: key({
-    kind: number({ min: 0, most: 10 }),
+    kind: number({ min: 0, most: FLOAT }),
     default: byModel({ x3d: 5e-5, wideresnet: 5e-4, other: 1e-4 }),
     doc: 'Weight decay, on the parameters of weight_decay_on.',
   }),
@@ -57,7 +59,7 @@ export const training = {
     doc: 'What decays: dense conv and linear weights, all parameters but those of batch norm, or all.',
   }),
   lr: key({
-    kind: number({ above: 0, most: MANY }),
+    kind: number({ above: 0, most: FLOAT }),
     default: byModel({
       x3d: scaledRate(0.1, 128),
       video: scaledRate(0.1, 64),
@@ -91,14 +93,14 @@ export const training = {
     doc: 'Epochs of linear warm-up.',
   }),
   warmup_lr: key({
-    kind: number({ min: 0, most: MANY }),
+    kind: number({ min: 0, most: FLOAT }),
     default: (known: Known) => Math.min(0.01, known.lr),
     follows: 'at most lr',
     doc: 'Learning rate that the warm-up starts from.',
   }),
   label_smoothing: key({ kind: fraction, default: 0, doc: "Label smoothing of the full network's loss." }),
   clip_gradient: key({
-    kind: number({ min: 0, most: MANY }),
+    kind: number({ min: 0, most: FLOAT }),
     default: 0,
     doc: 'Largest norm of the gradient; 0: no limit.',
   }),
