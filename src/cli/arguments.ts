@@ -18,11 +18,15 @@ export const collect = (value: string, before: readonly string[] = []): readonly
   value,
 ]
 
+/** No count of files, frames, pixels or classes is larger. */
+const MOST = 1_000_000
+
 /** A whole number from 1. */
 export function count(text: string): number {
   const value = Number(text)
-  if (/^\d+$/.test(text.trim()) && value >= 1 && Number.isSafeInteger(value)) return value
-  throw new InvalidArgumentError('Give a whole number from 1.')
+  if (!/^\d+$/.test(text.trim()) || value < 1) throw new InvalidArgumentError('Give a whole number from 1.')
+  if (value > MOST) throw new InvalidArgumentError(`Give a whole number of at most ${MOST}.`)
+  return value
 }
 
 /** The option of commands that open an engine. */

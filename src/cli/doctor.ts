@@ -43,13 +43,14 @@ export function addDoctor(program: Command): void {
 function machine(): Finding[] {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
   const memory = memoryLimit()
+  const threads = processorLimit()
   const limited = memory < totalmem() ? ` of ${gib(totalmem())}, limited by its control group` : ''
   return [
     { what: 'Node.js', state: 'ok', detail: `${process.version}, ${process.platform} ${process.arch}` },
     {
       what: 'machine',
       state: 'ok',
-      detail: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${processorLimit()} threads, ${gib(memory)}${limited}`,
+      detail: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${threads} thread${threads === 1 ? '' : 's'}, ${gib(memory)}${limited}`,
     },
   ]
 }

@@ -1,7 +1,7 @@
 /** Configurations and keys as text: the resolved file of a run, and the reference of all keys. */
 import { type Model, models } from './models.ts'
 import { parseConfig } from './parse.ts'
-import { applies, entryOf, GIVEN, givenKeysOf } from './resolve.ts'
+import { applies, entryOf, GIVEN, givenKeysOf, mostOf } from './resolve.ts'
 import { type Config, type KeyName, sections } from './schema.ts'
 
 /**
@@ -49,7 +49,7 @@ export function describeKeys(): KeyDescription[] {
         name,
         section,
         doc,
-        expected: kind.expected,
+        expected: mostOf(name) === undefined ? kind.expected : `${kind.expected} (at most ${mostOf(name)})`,
         default: name === 'model' ? '' : defaultText(of.map((model) => [model, plain.get(model)![name]])),
         follows: follows ?? '',
         models: of,

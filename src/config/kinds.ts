@@ -10,26 +10,27 @@ export interface Kind<T> {
   readonly expected: string
   /** The values of a closed set, for suggestions. */
   readonly choices?: readonly string[]
+  /** Of a number, or of each number of a list. */
+  readonly bounds?: Bounds
   /** Free text: a command-line override takes it as it is, not as YAML. */
   readonly text?: true
 }
 
-/** Bounds of a number; `above` and `below` are exclusive. */
-interface Bounds {
-  readonly min?: number
-  readonly max?: number
-  readonly above?: number
-  readonly below?: number
-}
+/**
+ * Bounds of a number; `above` and `below` are exclusive. `most` is no property of the value but out of all proportion:
+ * it is refused before something of its size is built, and only then spoken of. Every number has an upper bound.
+ */
+export type Bounds = ({ readonly min: number } | { readonly above: number }) &
+  ({ readonly max: number } | { readonly below: number } | { readonly most: number })
 
 /** An integer within bounds. */
 export function integer(bounds: Bounds): Kind<number> {
-  return { schema: bounded(z.int(), bounds), expected: `an integer ${words(bounds)}` }
+  return { schema: bounded(z.int(), bounds), expected: `an integer ${words(bounds)}`, bounds }
 }
 
 /** A finite number within bounds. */
 export function number(bounds: Bounds): Kind<number> {
-  return { schema: bounded(z.number(), bounds), expected: `a number ${words(bounds)}` }
+  return { schema: bounded(z.number(), bounds), expected: `a number ${words(bounds)}`, bounds }
 }
 
 /** True or false. */
@@ -62,6 +63,7 @@ export function list<T>(kind: Kind<T>): Kind<readonly T[]> {
   return {
     schema: z.array(kind.schema).min(1).max(1000).readonly(),
     expected: `a list, each entry ${kind.expected}`,
+    ...(kind.bounds && { bounds: kind.bounds }),
   }
 }
 
@@ -73,6 +75,7 @@ export function range(kind: Kind<number>): Kind<readonly [number, number]> {
       .refine(([low, high]) => low <= high)
       .readonly(),
     expected: `[smallest, largest], each ${kind.expected}`,
+    ...(kind.bounds && { bounds: kind.bounds }),
   }
 }
 
@@ -81,20 +84,24 @@ export function rgb(kind: Kind<number>): Kind<readonly [number, number, number]>
   return {
     schema: z.tuple([kind.schema, kind.schema, kind.schema]).readonly(),
     expected: `three values, each ${kind.expected}`,
+    ...(kind.bounds && { bounds: kind.bounds }),
   }
 }
 
-function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.ZodNumber {
-  let result = schema
-  if (min !== undefined) result = result.min(min)
-  if (max !== undefined) result = result.max(max)
-  if (above !== undefined) result = result.gt(above)
-  if (below !== undefined) result = result.lt(below)
-  return result
+/** The upper bound, inclusive or not. */
+export function largestOf(bounds: Bounds): number {
+  if ('most' in bounds) return bounds.most
+  return 'max' in bounds ? bounds.max : bounds.below
 }
 
-function words({ min, max, above, below }: Bounds): string {
-  const lower = above !== undefined ? `above ${above}` : `of at least ${min}`
-  if (below !== undefined) return `${lower} and below ${below}`
-  return max === undefined ? lower : `${lower} and at most ${max}`
+function bounded(schema: z.ZodNumber, bounds: Bounds): z.ZodNumber {
+  const upwards = 'min' in bounds ? schema.min(bounds.min) : schema.gt(bounds.above)
+  if ('below' in bounds) return upwards.lt(bounds.below)
+  return upwards.max(largestOf(bounds))
+}
+
+function words(bounds: Bounds): string {
+  const lower = 'min' in bounds ? `of at least ${bounds.min}` : `above ${bounds.above}`
+  if ('most' in bounds) return lower
+  return `${lower} and ${'max' in bounds ? `at most ${bounds.max}` : `below ${bounds.below}`}`
 }

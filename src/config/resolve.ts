@@ -148,8 +148,17 @@ function mismatch(name: KeyName, raw: unknown): string {
   const { expected, choices } = entryOf(name).kind
   const help =
     choices && choices.length > 1 && typeof raw === 'string' ? ` ${suggestion(raw, choices, name)}` : ''
-  return `${name} must be ${expected}, not ${show(raw)}.${help}`
+  return `${name} must be ${expected}${isTooLarge(name, raw) ? ` (at most ${mostOf(name)})` : ''}, not ${show(raw)}.${help}`
 }
+
+/** The number that a key's values are out of all proportion above; undefined for keys that have none. */
+export function mostOf(name: KeyName): number | undefined {
+  const { bounds } = entryOf(name).kind
+  return bounds && 'most' in bounds ? bounds.most : undefined
+}
+
+const isTooLarge = (name: KeyName, raw: unknown): boolean =>
+  [raw].flat().some((value) => Number.isFinite(value) && Number(value) > (mostOf(name) ?? Number.NaN))
 
 /** A key that the model has no use for is a mistake, even when it says what is so anyway. */
 function inapplicable(name: KeyName, { model }: Config): string | undefined {

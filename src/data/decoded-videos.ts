@@ -4,6 +4,7 @@
  */
 import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
+import { memoryLimit } from '../machine.ts'
 import type { Clip, ClipRequest } from '../video/decode.ts'
 import { type ClipJob, decodeClips } from '../video/decode-many.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
@@ -29,13 +30,21 @@ export interface DecodedVideos {
  */
 export function createDecodedVideos(shortSide: number, limit: number, files: number): DecodedVideos {
   const videos = new Map<string, DecodedVideo>()
+  // The rest of the memory is for what reads the videos.
+  const room = Math.min(limit, 0.8 * memoryLimit())
   let bytes = 0
   const keep = (path: string, video: DecodedVideo) => {
     if (videos.has(path)) return
     videos.set(path, video)
     bytes += video.clip.data.length
-    if (bytes <= limit) return
+    if (bytes <= room) return
     const needed = (bytes / videos.size) * files
+    if (room < limit) {
+      throw new MnVideoError(
+        'config',
+        `cache_gib: the memory that this process may use is full after ${videos.size} of ${files} videos; all would take about ${(needed / 2 ** 30).toFixed(1)} GiB.\nGive cache_gib: 0 to decode them anew every time.`,
+      )
+    }
     throw new MnVideoError(
       'config',
       `cache_gib: ${limit / 2 ** 30} GiB are full after ${videos.size} of ${files} videos; all would take about ${(needed / 2 ** 30).toFixed(1)}.\nGive that much, or cache_gib: 0 to decode them anew every time.`,

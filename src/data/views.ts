@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/index.ts'
 import type { FrameBatch } from '../engines/engine.ts'
-import { decodeImage } from '../image/decode.ts'
+import { decodeImage, type PictureOptions } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
 import type { Clip, ClipRequest, DecodeOptions } from '../video/decode.ts'
 import { cropRectangle } from '../video/geometry.ts'
@@ -81,10 +81,11 @@ export async function imageTestClip(
   source: { readonly path: string } | FrameBatch,
   config: Config,
   size: number,
+  options: PictureOptions = {},
 ): Promise<FrameBatch> {
   const shortSide = Math.round((size * config.image_resize) / config.image_size)
   const crop = { size, position: 'centre' } as const
-  if ('path' in source) return asBatch(await decodeImage(source.path, { shortSide, crop }))
+  if ('path' in source) return asBatch(await decodeImage(source.path, { shortSide, crop }, options))
   const scaled = resizeFrames(source, shortSide)
   return cropFrames(scaled, cropRectangle(scaled, crop))
 }

@@ -44,13 +44,11 @@ export async function classify(
   const entry = model.choose(budget)
   throwIfCancelled(signal, 'classify')
   const started = performance.now()
+  const limits = { ...(deadline !== undefined && { deadline }), ...(signal && { signal }) }
   const inputs: Inputs[] =
     network.media === 'video'
-      ? await decodeVideoViews(file, network, config, entry, views ?? parseViews(config.views), {
-          ...(deadline !== undefined && { deadline }),
-          ...(signal && { signal }),
-        })
-      : [await decodeImageView(file, network, config, entry)]
+      ? await decodeVideoViews(file, network, config, entry, views ?? parseViews(config.views), limits)
+      : [await decodeImageView(file, network, config, entry, limits)]
   throwIfCancelled(signal, 'classify')
   const decoded = performance.now()
   const scores = new Float32Array(network.classes)

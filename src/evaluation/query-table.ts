@@ -71,12 +71,26 @@ export function untrainedTable(
   return { format: 'mn-video query table 1', network: network.name, trained: false, entries }
 }
 
-/** Every combination of widths, frame counts and sizes. */
+/** More configurations than a sweep ends with. */
+const MAX_CONFIGURATIONS = 10_000
+
+/**
+ * Every combination of widths, frame counts and sizes.
+ *
+ * @throws MnVideoError `config` for more than are ever tested
+ */
 export function configurationsOf(lists: {
   readonly widths: readonly number[]
   readonly frames: readonly number[]
   readonly sizes: readonly number[]
 }): Configuration[] {
+  const count = lists.widths.length * lists.frames.length * lists.sizes.length
+  if (count > MAX_CONFIGURATIONS) {
+    throw new MnVideoError(
+      'config',
+      `${lists.widths.length} widths × ${lists.frames.length} frame counts × ${lists.sizes.length} sizes are ${count} configurations, more than ${MAX_CONFIGURATIONS}. Give fewer of each.`,
+    )
+  }
   return lists.widths.flatMap((width) =>
     lists.frames.flatMap((frames) => lists.sizes.map((size) => ({ width, frames, size }))),
   )

@@ -6,6 +6,7 @@ import type { Config } from '../config/index.ts'
 import { resizeFrames } from '../data/resize.ts'
 import { hasWholeInput, imageTestClip, videoTestClips } from '../data/views.ts'
 import type { FrameBatch, Inputs } from '../engines/engine.ts'
+import type { PictureOptions } from '../image/decode.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
 import { subsampleFrames, type Views } from '../video/sampling.ts'
@@ -44,8 +45,9 @@ export async function decodeImageView(
   network: Network,
   config: Config,
   { size }: Configuration,
+  options: PictureOptions = {},
 ): Promise<Inputs> {
-  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, config, size) }
+  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, config, size, options) }
 }
 
 /** The inputs of a network made from a clip that has all the frames its largest input needs. */

@@ -1,9 +1,12 @@
 /**
- * Decodes still images with sharp, as clips of one frame: turned upright, on black, 8-bit sRGB.
+ * Decodes still images with sharp, as clips of one frame: turned upright, on black, 8-bit sRGB. What a file is, is told
+ * by its content, and it must be pixels: formats that may name other files, such as SVG, are not read.
  */
+import { open as openFile } from 'node:fs/promises'
 import type { Sharp } from 'sharp'
-import { MnVideoError, messageOf } from '../errors.ts'
-import { checkOptions } from '../options.ts'
+import { MnVideoError, messageOf, throwIfCancelled } from '../errors.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import type { Clip } from '../video/decode.ts'
 import {
   MAX_PIXELS,
@@ -26,17 +29,32 @@ export function imageTestView(size: number): PictureRequest {
  * 8-bit sRGB, of an animation the first frame. Scaling is bilinear with antialiasing, as PIL's is.
  *
  * @returns data [1, H, W, 3], at time 0
- * @throws MnVideoError 'media', one line naming the file and why
+ * @throws MnVideoError 'media', one line naming the file and why; 'cancelled' by the signal
  */
-export async function decodeImage(path: string, request: PictureRequest = {}): Promise<Clip> {
+export async function decodeImage(
+  path: string,
+  request: PictureRequest = {},
+  options: PictureOptions = {},
+): Promise<Clip> {
   checkOptions('decodeImage', request, PICTURE_OPTIONS)
-  return decode(path, (picture, native, shown) => {
+  checkOptions('decodeImage', options, LIMITS)
+  return decode(path, options, (picture, native, shown) => {
     const plan = planPicture(shown, native, request)
     if (plan.isScaled) picture.resize(plan.scaled.width, plan.scaled.height, SCALING)
     if (plan.crop) picture.extract(plan.crop)
     if (plan.flip) picture.flop()
   })
 }
+
+/** What every call that decodes a picture accepts. */
+export interface PictureOptions {
+  /** Seconds after which decoding is given up; 60 by default, at most 3600. */
+  readonly deadline?: number
+  /** Ends the call, which then fails with `cancelled`. */
+  readonly signal?: AbortSignal
+}
+
+const LIMITS: OptionTable<PictureOptions> = { deadline: option.seconds, signal: option.signal }
 
 /** A part of an image, scaled to a square whatever its shape. */
 export interface ImageRegion {
@@ -52,7 +70,7 @@ export interface ImageRegion {
  * @throws MnVideoError 'media', one line naming the file and why
  */
 export async function decodeImageRegion(path: string, choose: (native: Size) => ImageRegion): Promise<Clip> {
-  return decode(path, (picture, native, shown) => {
+  return decode(path, {}, (picture, native, shown) => {
     planPicture(shown, native, {})
     const { region, size, flip } = choose(native)
     picture.extract(region).resize(size, size, SCALING)
@@ -64,22 +82,29 @@ const SCALING = { fit: 'fill', kernel: 'linear' } as const
 
 async function decode(
   path: string,
+  options: PictureOptions,
   transform: (picture: Sharp, native: Size, shown: string) => void,
 ): Promise<Clip> {
   const file = await mediaFile(path)
   const refuse = refusalOf(file)
   const open = await opener(file)
-  const { autoOrient } = await open()
-    .metadata()
-    .catch((error: unknown) => Promise.reject(refuse(error)))
+  const until = limits(file, options)
+  const { autoOrient } = await until(
+    open()
+      .metadata()
+      .catch((error: unknown) => Promise.reject(refuse(error))),
+  )
   const picture = open().autoOrient()
   transform(picture, autoOrient, file.shown)
-  const { data, info } = await picture
-    .flatten({ background: '#000' })
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true })
-    .catch((error: unknown) => Promise.reject(refuse(error)))
+  const { data, info } = await until(
+    picture
+      .flatten({ background: '#000' })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .timeout({ seconds: Math.ceil(options.deadline ?? DEADLINE) })
+      .toBuffer({ resolveWithObject: true })
+      .catch((error: unknown) => Promise.reject(refuse(error))),
+  )
   return {
     data: threeChannels(data, info.channels),
     frames: 1,
@@ -100,16 +125,91 @@ export async function probeImage(
 ): Promise<{ width: number; height: number; format: string }> {
   const file = await mediaFile(path)
   const open = await opener(file)
+  const until = limits(file, {})
   try {
-    const { autoOrient, format } = await open().metadata()
-    if (decode) await open().stats()
+    const { autoOrient, format } = await until(open().metadata())
+    if (decode) await until(open().stats())
     return { ...autoOrient, format: format ?? 'unknown' }
   } catch (error) {
-    throw refusalOf(file)(error)
+    throw error instanceof MnVideoError ? error : refusalOf(file)(error)
   }
 }
 
+/** Seconds. */
+const DEADLINE = 60
+
+/**
+ * Waits for parts of the work, no longer than the deadline in all and the signal allow. A part that is given up is
+ * left to end by itself: libvips looks at no clock in the middle of some formats.
+ */
+function limits({ shown }: MediaFile, { deadline = DEADLINE, signal }: PictureOptions) {
+  const end = performance.now() + deadline * 1000
+  return async <T>(work: Promise<T>): Promise<T> => {
+    let stop = () => {}
+    const stopped = new Promise<never>((_, reject) => {
+      const late = () =>
+        reject(new MnVideoError('media', `${shown}: was not decoded in ${deadline} s and given up.`))
+      const timer = setTimeout(late, end - performance.now())
+      const abort = () => {
+        try {
+          throwIfCancelled(signal, shown)
+        } catch (error) {
+          reject(error)
+        }
+      }
+      signal?.addEventListener('abort', abort)
+      abort()
+      stop = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
+      }
+    })
+    try {
+      return await Promise.race([work, stopped])
+    } finally {
+      stop()
+    }
+  }
+}
+
+/**
+ * How files of the formats that are read begin: bytes at an offset. They hold all their pixels themselves; what else
+ * libvips may have been built with (SVG, PDF, ImageMagick's scripts) can point to files and commands.
+ */
+const BEGINNINGS: readonly (readonly [offset: number, bytes: string])[] = [
+  [0, '\xff\xd8\xff'],
+  [0, '\x89PNG\r\n\x1a\n'],
+  [0, 'GIF8'],
+  [8, 'WEBP'],
+  // TIFF and BigTIFF, in both byte orders.
+  ...['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].map((bytes) => [0, bytes] as const),
+  // AVIF and HEIF; JPEG 2000 and JPEG XL where libvips has them.
+  [4, 'ftyp'],
+  [4, 'jP  '],
+  [4, 'JXL '],
+  [0, '\xff\x0a'],
+]
+
+/** @throws MnVideoError 'media' for what does not begin as a picture that is read */
+async function requirePixels({ path, shown }: MediaFile): Promise<void> {
+  const handle = await openFile(path).catch((error: unknown) => {
+    throw new MnVideoError('media', `${shown}: cannot be read (${messageOf(error)}).`)
+  })
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(16), 0, 16, 0)
+    const start = buffer.toString('latin1', 0, bytesRead)
+    if (BEGINNINGS.some(([offset, bytes]) => start.startsWith(bytes, offset))) return
+  } finally {
+    await handle.close()
+  }
+  throw new MnVideoError(
+    'media',
+    `${shown}: is not an image that can be read (its content is not JPEG, PNG, WebP, GIF, TIFF or AVIF).`,
+  )
+}
+
 async function opener(file: MediaFile): Promise<() => Sharp> {
+  await requirePixels(file)
   const sharp = await loadSharp()
   return () => sharp(file.path, { limitInputPixels: MAX_PIXELS, failOn: 'error', sequentialRead: true })
 }

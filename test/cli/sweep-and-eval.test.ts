@@ -214,6 +214,21 @@ describe('what a sweep measured', () => {
     expect(output).toContain(`go on with:\n  mn-video ${args.join(' ')}\n`)
   })
 
+  it.each(['start', 'progress'] as const)(
+    'is left to its signal at its %s: `cancelled`',
+    { timeout },
+    async (event) => {
+      const controller = new AbortController()
+      const testing = testRun(run, {
+        ...{ views: '2x3', widths: [0.7], sizes: [24], signal: controller.signal },
+        onEvent: (happened) => {
+          if (happened.event === event) controller.abort()
+        },
+      })
+      await expect(testing).rejects.toMatchObject({ name: 'MnVideoError', code: 'cancelled' })
+    },
+  )
+
   it('has one view where it is of images', async () => {
     const images = join(folder, 'images')
     await makeRun(images, SMALL_MOBILENET)

@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
 import sharp, { type Colour, type Sharp } from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
-import { decodeImage, imageTestView } from '../../src/image/decode.ts'
+import { decodeImage, decodeImageRegion, imageTestView, probeImage } from '../../src/image/decode.ts'
 import { ffmpeg, testFolder } from '../support/render.ts'
 
 const folder = await testFolder()
@@ -22,6 +23,12 @@ async function made(name: string, colour: Sharp): Promise<string> {
   await colour.toFile(folder.path(name))
   return folder.path(name)
 }
+
+/** An SVG that shows another file of its folder. */
+const svgOf = async (path: string): Promise<Buffer> =>
+  Buffer.from(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><image href="${path}" width="8" height="8"/></svg>`,
+  )
 
 async function firstPixel(path: string): Promise<number[]> {
   const { data, width, height } = await decodeImage(path)
@@ -105,6 +112,60 @@ describe('an image that cannot be read', () => {
     expect(error).toMatchObject({ name: 'MnVideoError', code: 'media' })
     expect((error as Error).message).toContain(`${name}: is not an image that can be read (`)
     expect((error as Error).message).not.toContain('\n')
+  })
+
+  it.each<[string, () => Promise<Buffer>]>([
+    ['an SVG', async () => svgOf(halvesPath)],
+    [
+      'an SVG after a declaration',
+      async () => Buffer.from(`<?xml version="1.0"?>\n<!-- a -->${await svgOf(halvesPath)}`),
+    ],
+    ['a compressed SVG', async () => gzipSync(await svgOf(halvesPath))],
+    ['a PDF', async () => Buffer.from('%PDF-1.4\n')],
+    ["libvips's own", async () => Buffer.from('\xb6\xa6\xf2\x08'.padEnd(200, '\0'), 'latin1')],
+    ['a PostScript', async () => Buffer.from('%!PS-Adobe-3.0\n')],
+    ['an image list', async () => Buffer.from(`push graphic-context\nimage over 0,0 0,0 '${halvesPath}'\n`)],
+    ['an HTML page', async () => Buffer.from('<html><svg xmlns="http://www.w3.org/2000/svg"/></html>')],
+  ])('is refused by its content, whatever its name: %s', async (_, content) => {
+    const path = folder.path('pointer.jpg')
+    await writeFile(path, await content())
+    const refusal = 'pointer.jpg: is not an image that can be read (its content is not JPEG'
+    await expect(decodeImage(path)).rejects.toThrow(refusal)
+    await expect(
+      decodeImageRegion(path, () => ({ region: { left: 0, top: 0, width: 1, height: 1 }, size: 1 })),
+    ).rejects.toThrow(refusal)
+    for (const decode of [false, true]) await expect(probeImage(path, { decode })).rejects.toThrow(refusal)
+  })
+
+  it.each(['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'] as const)(
+    'is not one for its format: %s',
+    async (format) => {
+      const path = folder.path(`any-${format}.bin`)
+      await plain('red').toFormat(format).toFile(path)
+      expect(await decodeImage(path)).toMatchObject({ width: 8, height: 8 })
+    },
+  )
+
+  it('in the time there is, is given up', async () => {
+    const path = await made(
+      'slow.png',
+      sharp({ create: { width: 4000, height: 4000, channels: 3, background: 'red' } }),
+    )
+    await expect(decodeImage(path, {}, { deadline: 0.001 })).rejects.toMatchObject({
+      ...{ name: 'MnVideoError', code: 'media' },
+      message: expect.stringContaining('slow.png: was not decoded in 0.001 s'),
+    })
+  })
+
+  it('when its caller gives up, is given up', async () => {
+    const path = await made(
+      'long.png',
+      sharp({ create: { width: 4000, height: 4000, channels: 3, background: 'red' } }),
+    )
+    const controller = new AbortController()
+    const decoding = decodeImage(path, {}, { signal: controller.signal })
+    setTimeout(() => controller.abort(), 1)
+    await expect(decoding).rejects.toMatchObject({ name: 'MnVideoError', code: 'cancelled' })
   })
 
   it('is refused when its name is no file', async () => {

@@ -5,7 +5,13 @@ import { flag, integer, list, number, oneOf, pattern, range, rgb, text } from '.
 import type { Known } from '../models.ts'
 import { byModel, byVariant, imageModels, isVideo, videoModels } from '../models.ts'
 
-const count = integer({ min: 1 })
+/** Pixels a side of a crop: the largest square that is decoded has 2^26 in all. */
+const side = integer({ min: 1, most: 8192 })
+/** Pixels of a picture's shorter side before it is cropped. */
+const scaledSide = integer({ min: 1, most: 16_384 })
+/** Frames of one clip, and steps between them. */
+const frameCount = integer({ min: 1, most: 1024 })
+const step = integer({ min: 1, most: 4096 })
 
 const cifarMean = [125.3 / 255, 123 / 255, 113.9 / 255] as const
 const cifarStd = [63 / 255, 62.1 / 255, 66.7 / 255] as const
@@ -34,7 +40,7 @@ export const input = {
     doc: 'Folder that relative paths in lists start from, relative to this file; none: the folder of each list.',
   }),
   num_classes: key({
-    kind: integer({ min: 1, max: 1_000_000 }),
+    kind: integer({ min: 1, max: 100_000 }),
     default: (known: Known) => classesOf(known),
     follows: 'the data set',
     doc: 'Classes; with dataset: folder those of its classes.txt or folders.',
@@ -45,7 +51,7 @@ export const input = {
     doc: 'Class names: kinetics400, imagenet1k (where the number fits), or a text file, one a line, relative to this file; default: those of the data.',
   }),
   image_size: key({
-    kind: count,
+    kind: side,
     default: byModel({
       x3d: byVariant({ xs: 160, s: 160, m: 224, l: 312 }),
       video: 224,
@@ -55,52 +61,52 @@ export const input = {
     doc: 'Height and width of the full configuration: the training crop.',
   }),
   resolution_list: key({
-    kind: list(count),
+    kind: list(side),
     default: sizesOf,
     follows: '{1, .86, .71, .57} × image_size to multiples of 4',
     doc: 'Sizes drawn in training and swept in testing.',
   }),
   frames: key({
-    kind: count,
+    kind: frameCount,
     default: byModel({ x3d: byVariant({ xs: 4, s: 13, m: 16, l: 16 }), slow: 8, slowfast: 4, other: 1 }),
     only: videoModels,
     doc: 'Frames of the full configuration; for slowfast those of the slow pathway.',
   }),
   frames_list: key({
-    kind: list(count),
+    kind: list(frameCount),
     default: frameCountsOf,
     follows: '{1, .8, .6, .4} × frames',
     only: videoModels,
     doc: 'Frame counts drawn in training and swept in testing.',
   }),
   frame_stride: key({
-    kind: count,
+    kind: step,
     default: byModel({ x3d: byVariant({ xs: 12, s: 6, m: 5, l: 5 }), slow: 8, slowfast: 16, other: 1 }),
     only: videoModels,
     doc: 'Source frames from one frame of a clip to the next.',
   }),
   alpha: key({
-    kind: count,
+    kind: step,
     default: byModel({ slowfast: alphaOf, other: 1 }),
     follows: 'frame_stride / 2',
     only: ['slowfast'],
     doc: 'Frames of the fast pathway for one of the slow pathway.',
   }),
   clip_fps: key({
-    kind: number({ above: 0 }),
+    kind: number({ above: 0, most: 1000 }),
     default: 30,
     only: videoModels,
     doc: 'Frames a second that frame_stride counts in, whatever the file has.',
   }),
   short_side: key({
-    kind: count,
+    kind: scaledSide,
     default: byModel({ video: shortSideOf, other: (known: Known) => known.image_size }),
     follows: '256/224 × image_size, even',
     only: videoModels,
     doc: 'Shorter side that a video is scaled to in testing.',
   }),
   train_short_side: key({
-    kind: range(count),
+    kind: range(scaledSide),
     default: byModel<readonly [number, number]>({
       video: shortSidesOf,
       other: (known: Known) => [known.image_size, known.image_size],
@@ -116,7 +122,7 @@ export const input = {
     doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3.',
   }),
   image_resize: key({
-    kind: count,
+    kind: scaledSide,
     default: (known: Known) =>
       isCifar(known) || isVideo(known.model) ? known.image_size : shortSideOf(known),
     follows: '256/224 × image_size; CIFAR: image_size',
@@ -142,7 +148,7 @@ export const input = {
     doc: 'Subtracted from pixels in 0..1.',
   }),
   std: key({
-    kind: rgb(number({ above: 0 })),
+    kind: rgb(number({ above: 0, most: 1000 })),
     default: byModel<readonly [number, number, number]>({
       video: [0.225, 0.225, 0.225],
       other: (known) => (isCifar(known) ? cifarStd : [0.229, 0.224, 0.225]),
@@ -160,7 +166,7 @@ export const input = {
     doc: 'Decoders that run at the same time.',
   }),
   cache_gib: key({
-    kind: number({ min: 0 }),
+    kind: number({ min: 0, most: 65_536 }),
     default: 0,
     only: videoModels,
     doc: 'Memory in which all training videos are kept decoded, for small data sets of short ones; 0: decoded anew.',

@@ -5,7 +5,6 @@ import { integer, list, number, oneOf, range } from '../kinds.ts'
 import type { Model } from '../models.ts'
 import { byModel, byVariant, models, resnetModels, videoModels } from '../models.ts'
 
-const count = integer({ min: 1 })
 const fraction = number({ min: 0, below: 1 })
 const width = number({ above: 0, max: 10 })
 const withDropout: readonly Model[] = [...videoModels, 'wideresnet']
@@ -19,20 +18,25 @@ export const network = {
     doc: 'The published X3D that depth_factor, frames, frame_stride and image_size follow.',
   }),
   depth_factor: key({
-    kind: number({ above: 0 }),
+    kind: number({ above: 0, most: 50 }),
     default: byVariant({ xs: 2.2, s: 2.2, m: 2.2, l: 5 }),
     only: ['x3d'],
     doc: "X3D's depth expansion.",
   }),
   width_factor: key({
-    kind: number({ above: 0 }),
+    kind: number({ above: 0, most: 50 }),
     default: 2,
     only: ['x3d'],
     doc: "X3D's width expansion (the full network; the width multiplier slims it).",
   }),
-  head_features: key({ kind: count, default: 2048, only: ['x3d'], doc: "Features before X3D's classifier." }),
+  head_features: key({
+    kind: integer({ min: 1, most: 65_536 }),
+    default: 2048,
+    only: ['x3d'],
+    doc: "Features before X3D's classifier.",
+  }),
   depth: key({
-    kind: count,
+    kind: integer({ min: 1, most: 1204 }),
     default: byModel({
       resnet101: 101,
       resnet152: 152,
@@ -46,7 +50,7 @@ export const network = {
     doc: 'Layers: 50, 101 or 152 for a ResNet; 6n + 4 for a WideResNet.',
   }),
   widen_factor: key({
-    kind: count,
+    kind: integer({ min: 1, most: 64 }),
     default: byModel({ wideresnet: 10, other: 1 }),
     only: ['wideresnet'],
     doc: "WideResNet's k.",

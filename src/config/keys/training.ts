@@ -5,7 +5,11 @@ import { flag, integer, list, number, oneOf, text } from '../kinds.ts'
 import type { Known } from '../models.ts'
 import { byModel, byVariant } from '../models.ts'
 
-const count = integer({ min: 1 })
+/** Epochs, steps or batches: none of them is counted for longer. */
+const MANY = 1_000_000
+/** What weights are multiplied by builds nothing: float32 alone limits it. */
+const FLOAT = 3e38
+const count = integer({ min: 1, most: MANY })
 const fraction = number({ min: 0, below: 1 })
 
 export const training = {
@@ -26,16 +30,20 @@ export const training = {
     doc: 'Epochs.',
   }),
   batch_size: key({
-    kind: count,
+    kind: integer({ min: 1, most: 65_536 }),
     default: byModel({ x3d: 128, video: 64, resnet: 512, wideresnet: 128, other: 1024 }),
     doc: 'Clips or images of one batch.',
   }),
-  accumulate: key({ kind: count, default: 1, doc: 'Batches whose gradients are added up for one step.' }),
+  accumulate: key({
+    kind: integer({ min: 1, most: 1024 }),
+    default: 1,
+    doc: 'Batches whose gradients are added up for one step.',
+  }),
   optimizer: key({ kind: oneOf('sgd'), default: 'sgd', doc: 'The optimiser.' }),
   momentum: key({ kind: fraction, default: 0.9, doc: 'Momentum.' }),
   nesterov: key({ kind: flag, default: true, doc: "Nesterov's momentum." }),
   weight_decay: key({
-    kind: number({ min: 0 }),
+    kind: number({ min: 0, most: FLOAT }),
     default: byModel({ x3d: 5e-5, wideresnet: 5e-4, other: 1e-4 }),
     doc: 'Weight decay, on the parameters of weight_decay_on.',
   }),
@@ -51,7 +59,7 @@ export const training = {
     doc: 'What decays: dense conv and linear weights, all parameters but those of batch norm, or all.',
   }),
   lr: key({
-    kind: number({ above: 0 }),
+    kind: number({ above: 0, most: FLOAT }),
     default: byModel({
       x3d: scaledRate(0.1, 128),
       video: scaledRate(0.1, 64),
@@ -68,7 +76,7 @@ export const training = {
     doc: 'The schedule, per iteration: half a cosine to 0, lr_gamma at each of lr_milestones, or none.',
   }),
   lr_milestones: key({
-    kind: list(number({ above: 0 })),
+    kind: list(number({ above: 0, most: MANY })),
     default: (known: Known) => [0.5 * known.num_epochs, 0.75 * known.num_epochs],
     follows: '1/2 and 3/4 of num_epochs',
     doc: 'Epochs at which lr_scheduler: step lowers the rate.',
@@ -79,20 +87,20 @@ export const training = {
     doc: 'What the rate is multiplied by at each of lr_milestones.',
   }),
   warmup_epochs: key({
-    kind: number({ min: 0 }),
+    kind: number({ min: 0, most: MANY }),
     default: byModel({ x3d: warmupOf(35), video: warmupOf(34), other: 0 }),
     follows: 'at most num_epochs / 5',
     doc: 'Epochs of linear warm-up.',
   }),
   warmup_lr: key({
-    kind: number({ min: 0 }),
+    kind: number({ min: 0, most: FLOAT }),
     default: (known: Known) => Math.min(0.01, known.lr),
     follows: 'at most lr',
     doc: 'Learning rate that the warm-up starts from.',
   }),
   label_smoothing: key({ kind: fraction, default: 0, doc: "Label smoothing of the full network's loss." }),
   clip_gradient: key({
-    kind: number({ min: 0 }),
+    kind: number({ min: 0, most: FLOAT }),
     default: 0,
     doc: 'Largest norm of the gradient; 0: no limit.',
   }),
@@ -137,12 +145,12 @@ export const run = {
     doc: 'Steps from one log line to the next.',
   }),
   validate_every: key({
-    kind: integer({ min: 0 }),
+    kind: integer({ min: 0, most: MANY }),
     default: byModel({ video: 10, other: 5 }),
     doc: 'Epochs from one validation to the next; 0: at the end alone.',
   }),
   checkpoint_minutes: key({
-    kind: number({ above: 0 }),
+    kind: number({ above: 0, most: MANY }),
     default: 30,
     doc: 'The longest time between checkpoints, which are also written after every epoch.',
   }),
