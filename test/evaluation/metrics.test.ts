@@ -159,6 +159,25 @@ describe('mean average precision', () => {
     expect(averagePrecision([0.1, 0.4, 0.35, 0.8], [false, false, true, true])).toBeCloseTo(0.8333, 4)
   })
 
+  it('is scikit-learn’s with ties and with a class that no sample has', () => {
+    // scikit-learn 1.9.1: average_precision_score of the columns that have positives.
+    const metrics = createMultiLabelMetrics(4)
+    metrics.add(scores(0.9, 0.2, 0.5, 0.3), [0])
+    metrics.add(scores(0.5, 0.2, 0.5, 0.7), [1, 3])
+    metrics.add(scores(0.5, 0.9, 0.5, 0.7), [0, 1])
+    metrics.add(scores(0.1, 0.2, 0.5, 0.7), [3])
+    metrics.add(scores(0.5, 0.1, 0.5, 0.2), [0, 3])
+    metrics.add(scores(0.3, 0.9, 0.5, 0.1), [3])
+    const { averagePrecision: perClass, meanAveragePrecision } = metrics.result()
+    expect(perClass).toEqual([
+      expect.closeTo(0.8333333333333333, 12),
+      expect.closeTo(0.45, 12),
+      undefined,
+      expect.closeTo(0.6499999999999999, 12),
+    ])
+    expect(meanAveragePrecision).toBeCloseTo(0.6444444444444444, 12)
+  })
+
   it('counts equal scores together: saying nothing gives the share of positives', () => {
     expect(averagePrecision([1, 1, 1, 1], [true, false, false, false])).toBe(0.25)
     expect(averagePrecision([1, 1, 1, 1], [false, false, false, true])).toBe(0.25)
