@@ -61,8 +61,12 @@ export async function gather(source: string, options: GatherOptions = {}): Promi
     : fromList(source, options.root ?? dirname(source))
 }
 
-/** Files as a list that gather reads back, relative to a root where one is given. */
-export function asList(files: readonly LabelledFile[], written: (path: string) => string): string {
+/**
+ * Files as a list that gather reads back, relative to a root where one is given. A name that a spreadsheet would take for
+ * a formula is written from its folder on, `./=name`.
+ */
+export function asList(files: readonly LabelledFile[], writtenPath: (path: string) => string): string {
+  const written = (path: string) => writtenPath(path).replace(/^[=+\-@]/, './$&')
   const isMulti = files.some(({ label }) => typeof label !== 'number')
   if (!isMulti) {
     return formatList(files.map(({ path, label }) => ({ path: written(path), label: label as number })))

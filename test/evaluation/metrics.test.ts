@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { averagePrecision, createMultiLabelMetrics } from '../../src/evaluation/average-precision.ts'
 import { worstMistakes } from '../../src/evaluation/confusion.ts'
+import { formatCsv } from '../../src/evaluation/csv.ts'
 import { createMetrics, rankOf, topClasses } from '../../src/evaluation/metrics.ts'
 import { classReportCsv, confusionCsv, metricsJson } from '../../src/evaluation/metrics-files.ts'
 
@@ -136,6 +137,21 @@ describe('metrics', () => {
     expect(confusionCsv(result.confusion, ['a', 'b', 'c'])).toBe(
       'label \\ guess,a,b,c\r\na,2,1,0\r\nb,0,1,1\r\nc,0,1,0\r\n',
     )
+  })
+
+  it('writes no cell that a spreadsheet would compute', () => {
+    const [report] = result.perClass
+    for (const name of ['=1+1', '+1', '-1', '@sum', '\t=1', '=HYPERLINK("x")']) {
+      const cell = classReportCsv([report!], [name])
+        .split('\r\n')[1]!
+        .split(/,(.*),3,2/)[1]!
+      expect(cell).toBe(name.includes('"') ? `"'${name.replaceAll('"', '""')}"` : `'${name}`)
+      expect(confusionCsv({ classes: 1, counts: new Uint32Array([1]) }, [name])).toContain(
+        `'${name.slice(0, 2)}`,
+      )
+    }
+    // Numbers stay numbers.
+    expect(formatCsv([[-1, 'a-b', -0.5]])).toBe('-1,a-b,-0.5\r\n')
   })
 
   it('writes JSON with the confusion matrix as rows', () => {
