@@ -156,7 +156,7 @@ async function fromFolders(config: Config, folder: string, split: Split): Promis
     (await readClassNames(folder)) ?? (await classFolders((await isThere(training)) ? training : origin))
   requireClasses(config, classes.length, training)
   const media = mediaOf(config)
-  const { entries, passedOver } = await readClassFolders(origin, { media, classes })
+  const { entries, passedOver } = await readClassFolders(origin, { media, classes, everyClass: true })
   return dataset(entries, { media, origin, passedOver, classes })
 }
 

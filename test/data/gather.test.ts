@@ -57,7 +57,7 @@ describe('a folder of class folders', () => {
       files: labelled,
       isLabelled: true,
       others:
-        'passed over: 1 .md (neither video nor picture, such as text.md), 1 .mp4 (deeper than CLASS/FILE, such as a/more/clip.mp4)',
+        'passed over: 1 .md (no video or picture that can be read, such as text.md), 1 .mp4 (deeper than CLASS/FILE, such as a/more/clip.mp4)',
     })
     const { passedOver } = await readClassFolders(set, { media: 'video' })
     expect(passedOver).toHaveLength(2)
@@ -91,7 +91,7 @@ describe('a folder of class folders', () => {
     await put('a/clip1.MP4', 'a/clip2.Mkv', 'b/clip3.recording', 'b/clip4', 'b/text.notes')
     expect(await gathered()).toMatchObject({
       files: ['a/clip1.MP4 0', 'a/clip2.Mkv 0', 'b/clip3.recording 1', 'b/clip4 1'],
-      others: 'passed over: 1 .notes (neither video nor picture, such as b/text.notes)',
+      others: 'passed over: 1 .notes (no video or picture that can be read, such as b/text.notes)',
     })
     await rm(set, { recursive: true })
     await put('a/picture1.photo', 'b/picture2.photo')
