@@ -30,16 +30,55 @@ export type ErrorCode =
   /** The command line is wrong. */
   | 'usage'
 
+/** Characters that move the cursor, change colours or turn the direction of writing, but for the line break. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to replace
+const HARMFUL = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+/** Text that a terminal shows as it is written: control characters become escapes, line breaks stay. */
+export const harmless = (text: string): string =>
+  text.replace(HARMFUL, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+/** Text of at most so many characters: its start and its end, which tell most of a path. */
+export function bounded(text: string, longest: number): string {
+  if (text.length <= longest) return text
+  const end = Math.floor(longest / 2)
+  return `${text.slice(0, longest - end - 1)}…${text.slice(text.length - end)}`
+}
+
+/** The longest name that a message quotes whole. */
+const LONGEST_NAME = 300
+
+/**
+ * A name or value that came from outside, as messages quote it: on one line, harmless to a terminal and not endless. One
+ * with control characters is written as JSON.
+ */
+export function shown(name: string): string {
+  const text = bounded(name, LONGEST_NAME)
+  return text.includes('\n') || text !== harmless(text) ? harmless(JSON.stringify(text)) : text
+}
+
+const LONGEST_LINE = 600
+const MOST_LINES = 6
+
+/** A message whose parts came from anywhere: a few lines, harmless to a terminal. */
+export function asMessage(text: string): string {
+  const lines = harmless(text).split('\n')
+  return lines
+    .slice(0, MOST_LINES)
+    .map((line) => bounded(line, LONGEST_LINE))
+    .join('\n')
+}
+
 /**
  * A failure that its message explains: one to three lines naming the file or key, what was expected and
- * the way out.
+ * the way out. Whatever is quoted in it, the message is harmless to a terminal and not endless (`asMessage`).
  */
 export class MnVideoError extends Error {
   override readonly name = 'MnVideoError'
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(asMessage(message), options)
     this.code = code
   }
 }

@@ -34,7 +34,7 @@ export {
 export type { Budget, ClassifyOptions } from './evaluation/options.ts'
 export { profileConfig as profile } from './evaluation/profile-config.ts'
 export type { QueryTable, TableEntry } from './evaluation/query-table.ts'
-export type { SweepResult } from './evaluation/sweep-results.ts'
+export type { AnyResult, SweepResult } from './evaluation/sweep-results.ts'
 export { type TestEvent, type Tested, type TestOptions, testRun } from './evaluation/test-run.ts'
 export { decodeImage, type PictureOptions } from './image/decode.ts'
 export type { Configuration, Network } from './network/graph.ts'

@@ -6,7 +6,7 @@ import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
 import type { Budget } from '../evaluation/options.ts'
-import { betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation/query-table.ts'
+import { accuracyOf, betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation/query-table.ts'
 import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
 import { shownPath } from '../video/paths.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
@@ -173,9 +173,11 @@ function heading(model: Model, entry: TableEntry, budget: Budget, views: string)
 }
 
 /** What an entry is known to reach, and with which views where they are not those that are run. */
-function accuracy({ table }: Model, { top1, source }: TableEntry, views: string): string {
-  if (top1 === undefined) return ''
-  const percent = `, ${(100 * top1).toFixed(2)} % top-1`
+function accuracy({ table }: Model, entry: TableEntry, views: string): string {
+  const known = accuracyOf(entry)
+  if (known === undefined) return ''
+  const { source } = entry
+  const percent = `, ${(100 * known).toFixed(2)} % ${table.metric ?? 'top-1'}`
   if (source === 'published') return `${percent} published`
   return `${percent} on validation${(table.views ?? views) === views ? '' : ` with ${table.views} views`}`
 }

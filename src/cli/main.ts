@@ -2,7 +2,7 @@
 /** The `mn-video` program: its commands, and how every failure ends. */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { reasonOf } from '../errors.ts'
+import { asMessage, reasonOf } from '../errors.ts'
 import { addCalibrateLatency } from './calibrate-latency.ts'
 import { addCurve } from './curve.ts'
 import { addData } from './data.ts'
@@ -24,6 +24,7 @@ const program = new Command('mn-video')
   .description('One network that runs at many costs: classify videos and images under a budget.')
   .version(version)
   .option('--debug', 'show the stack of a failure')
+  .configureOutput({ outputError: (text, write) => write(`${asMessage(text.trimEnd())}\n`) })
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true })
   .addHelpText(

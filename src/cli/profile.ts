@@ -1,6 +1,7 @@
 /** `mn-video profile`: what a network costs, in all, layer by layer, or over a grid of configurations. */
 import type { Command } from 'commander'
 import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
+import { withClassesOfData } from '../data/dataset.ts'
 import { MnVideoError } from '../errors.ts'
 import { configurationsOf, formatMacs } from '../evaluation/query-table.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -37,7 +38,7 @@ export function addProfile(program: Command): void {
       if (options.grid && options.layers) {
         throw new MnVideoError('usage', 'give --grid or --layers, not both.')
       }
-      const config = applyOverrides(await loadConfig(file), options.set ?? [])
+      const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
       console.log(options.grid ? describeGrid(config, options) : describeOne(buildNetwork(config), options))
     })
 }

@@ -1,6 +1,6 @@
 /** How a failure is told: one to three lines on standard error, and the exit code. */
 import { CommanderError } from 'commander'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { asMessage, MnVideoError, messageOf } from '../errors.ts'
 import { shellQuoted } from '../shell.ts'
 
 export { shellQuoted }
@@ -17,7 +17,10 @@ export function report(error: unknown, debug: boolean): void {
   if (error instanceof CommanderError) return
   if (debug && error instanceof Error) console.error(error.stack)
   else if (error instanceof MnVideoError) console.error(`mn-video: ${error.message}`)
-  else console.error(`mn-video: ${messageOf(error)}\nThis is a bug. Run again with --debug for its stack.`)
+  else
+    console.error(
+      `mn-video: ${asMessage(messageOf(error))}\nThis is a bug. Run again with --debug for its stack.`,
+    )
 }
 
 export function exitCodeOf(error: unknown): number {
@@ -28,7 +31,7 @@ export function exitCodeOf(error: unknown): number {
 
 /** The same for a script that reads JSON. */
 export function errorJson(error: unknown): { error: string; code: string } {
-  return { error: messageOf(error), code: error instanceof MnVideoError ? error.code : 'bug' }
+  return { error: asMessage(messageOf(error)), code: error instanceof MnVideoError ? error.code : 'bug' }
 }
 
 /** The command that is running, to be run again. */

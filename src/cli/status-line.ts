@@ -3,6 +3,8 @@
  * whoever reads a log sees that a long step goes on, and how far it is.
  */
 
+import { harmless } from '../errors.ts'
+
 export interface StatusLine {
   /** Draws over the line; without a terminal prints it if nothing was printed for a while. */
   show(text: string): void
@@ -30,13 +32,13 @@ export function openStatusLine(
         if (performance.now() - printed >= secondsBetween * 1000) this.say(`  ${text}`)
         return
       }
-      stream.write(`\r\u001b[K${text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))}`)
+      stream.write(`\r\u001b[K${harmless(text).slice(0, Math.max(20, (stream.columns ?? 80) - 1))}`)
       shown = true
     },
     say(text) {
       clear()
       printed = performance.now()
-      stream.write(`${text}\n`)
+      stream.write(`${harmless(text)}\n`)
     },
     clear,
   }

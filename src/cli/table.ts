@@ -1,8 +1,11 @@
 /** Plain text tables: columns aligned, two spaces between them. */
 
+import { shown } from '../errors.ts'
+
 /** Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading. */
 export function formatTable(rows: readonly (readonly (string | number)[])[]): string {
-  const cells = rows.map((row) => row.map(String))
+  // Names of classes and files come from anywhere.
+  const cells = rows.map((row) => row.map((cell) => shown(String(cell))))
   const columns = Math.max(...cells.map((row) => row.length))
   const right = Array.from({ length: columns }, (_, c) =>
     cells.slice(1).every((row) => /^[-\d]/.test(row[c] ?? '-')),

@@ -6,8 +6,8 @@ import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
-import { formatMacs, type QueryTable, roundedUp } from '../evaluation/query-table.ts'
-import type { SweepResult } from '../evaluation/sweep-results.ts'
+import { formatMacs, type Metric, type QueryTable, roundedUp } from '../evaluation/query-table.ts'
+import type { AnyResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { BACKEND_OPTION, collect, count, listOf, positiveNumber, precisionOption } from './arguments.ts'
 import { EXIT, sameCommand, shellQuoted } from './report.ts'
@@ -133,9 +133,9 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
         break
       }
       case 'result': {
-        const { width, frames, size, macs, top1, top5, latencyMs } = event.result
+        const { width, frames, size, macs, latencyMs } = event.result
         status.say(
-          `  width ${width}, frames ${frames}, size ${size}: ${formatMacs(macs)}, top-1 ${percent(top1)}, top-5 ${percent(top5)}, ${latencyMs} ms`,
+          `  width ${width}, frames ${frames}, size ${size}: ${formatMacs(macs)}, ${accuracies(event.result)}, ${latencyMs} ms`,
         )
         break
       }
@@ -146,26 +146,39 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
 function describe(folder: string, { results, table }: Tested): string {
   const frontier = frontierOf(results)
   const run = shellQuoted(folder)
-  const [{ views = '1x1', precision = 'float32', samples = 0 } = {}] = results
+  const [{ views = '1x1', precision = 'float32', samples = 0, metric = 'top-1' as const } = {}] = results
   return [
     '',
     `The frontier: ${frontier.length} of ${results.length} configurations that no other beats (${views} views, ${thousands(samples)} samples).`,
     '',
     formatTable([
-      ['width', 'frames', 'size', 'cost', 'top-1', 'top-5', 'latency here'],
+      [
+        'width',
+        'frames',
+        'size',
+        'cost',
+        ...(metric === 'mAP' ? ['mAP'] : ['top-1', 'top-5']),
+        'latency here',
+      ],
       ...frontier.map(row),
     ]),
     '',
-    ...leftAside(table, views, precision),
-    `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl, predictions.`,
+    ...leftAside(table, views, precision, metric),
+    `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl${metric === 'mAP' ? '' : ', predictions'}.`,
     'Next:',
-    `  mn-video curve ${run}`,
+    ...(metric === 'mAP' ? [] : [`  mn-video curve ${run}`]),
     `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}${precision === 'bf16' ? ' --precision bf16' : ''}`,
   ].join('\n')
 }
 
 /** Why a configuration that was tested alone is not in the query table, where it is of other views or another precision. */
-function leftAside(table: QueryTable, views: string, precision: Precision): string[] {
+function leftAside(table: QueryTable, views: string, precision: Precision, metric: Metric): string[] {
+  const { metric: ofTable = 'top-1' } = table
+  if (table.views !== undefined && ofTable !== metric) {
+    return [
+      `The query table stays the one of ${ofTable}. To make one of ${metric}, test several configurations on this list.`,
+    ]
+  }
   const { precision: tables = 'float32' } = table
   const flags = [
     ...(table.views === views ? [] : [`--views ${table.views}`]),
@@ -178,12 +191,19 @@ function leftAside(table: QueryTable, views: string, precision: Precision): stri
   ]
 }
 
-const row = ({ width, frames, size, macs, top1, top5, latencyMs, latencyRangeMs }: SweepResult) => [
-  width,
-  frames,
-  size,
-  formatMacs(macs),
-  percent(top1),
-  percent(top5),
-  latencyMs === undefined ? '' : `${latencyMs} ms (${latencyRangeMs?.join('–')})`,
-]
+const accuracies = (result: AnyResult): string =>
+  result.metric
+    ? `mAP ${percent(result.map)}`
+    : `top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}`
+
+const row = (result: AnyResult) => {
+  const { width, frames, size, macs, latencyMs, latencyRangeMs } = result
+  return [
+    width,
+    frames,
+    size,
+    formatMacs(macs),
+    ...(result.metric ? [percent(result.map)] : [percent(result.top1), percent(result.top5)]),
+    latencyMs === undefined ? '' : `${latencyMs} ms (${latencyRangeMs?.join('–')})`,
+  ]
+}

@@ -13,6 +13,7 @@ import { dryRun } from '../training/dry-run.ts'
 import type { DataChangedEvent, StepEvent, TrainingEvent, UsedData } from '../training/log.ts'
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
+import { shownPath } from '../video/paths.ts'
 import { BACKEND_OPTION, collect, count } from './arguments.ts'
 import { describeTaken } from './import-report.ts'
 import { EXIT, shellQuoted } from './report.ts'
@@ -178,7 +179,7 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
         break
       }
       case 'bad-file':
-        status.say(`  cannot be read, another of its class taken: ${event.file} (${event.reason})`)
+        status.say(`  cannot be read, another of its class taken: ${shownPath(event.file)} (${event.reason})`)
         break
       case 'checkpoint':
       case 'end':

@@ -1,5 +1,5 @@
 /** What is wrong with a configuration, collected and told in one error of at most three lines. */
-import { MnVideoError } from '../errors.ts'
+import { harmless, MnVideoError } from '../errors.ts'
 
 /** One thing that is wrong; `at` says where: `FILE:LINE`, `FILE` or `--set KEY=VALUE`. */
 export interface Problem {
@@ -28,6 +28,6 @@ export function show(value: unknown, longest = 60): string {
   if (typeof value === 'object' && !Array.isArray(value)) return 'a mapping'
   const json = JSON.stringify(value, (_, item) =>
     typeof item === 'number' && !Number.isFinite(item) ? String(item) : item,
-  ).replace(/[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '?')
-  return json.length > longest ? `${json.slice(0, longest - 2)}…${json.at(-1)}` : json
+  )
+  return harmless(json.length > longest ? `${json.slice(0, longest - 2)}…${json.at(-1)}` : json)
 }

@@ -1,6 +1,6 @@
 /** Keeps count of the samples that cannot be read, and says when they are too many to go on. */
 import { stat } from 'node:fs/promises'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, shown } from '../errors.ts'
 import type { Dataset } from './dataset.ts'
 
 export interface BadFiles {
@@ -38,11 +38,12 @@ export function trackBadFiles(
     add: async (name, message) => {
       tried++
       streak++
-      const reason = message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message
+      const start = `${shown(name)}: `
+      const reason = message.startsWith(start) ? message.slice(start.length) : message
       if (!(await isThere(dataset.origin))) {
         throw new MnVideoError(
           'data',
-          `${dataset.origin}: is gone: the data set was moved, removed or unmounted while it was read (${name}: ${reason})\nPut it back and go on from the last checkpoint.`,
+          `${dataset.origin}: is gone: the data set was moved, removed or unmounted while it was read (${shown(name)}: ${reason})\nPut it back and go on from the last checkpoint.`,
         )
       }
       if (!reasons.has(name)) {
@@ -61,7 +62,7 @@ function tooMany(
   maxFraction: number,
   streak: number,
 ): MnVideoError {
-  const first = [...reasons].slice(0, 3).map(([name, reason]) => `${name}: ${reason}`)
+  const first = [...reasons].slice(0, 3).map(([name, reason]) => `${shown(name)}: ${reason}`)
   const more = reasons.size > first.length ? ` and ${reasons.size - first.length} more` : ''
   const [what, wayOut] =
     streak >= STREAK

@@ -4,7 +4,7 @@
  * as soon as it is known, so that a caller can keep it and not ask again.
  */
 import { stat } from 'node:fs/promises'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, shown } from '../errors.ts'
 import { probeImage } from '../image/decode.ts'
 import { decodeWhole } from '../video/decode-whole.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
@@ -107,8 +107,8 @@ async function examineFile(path: string, state: string, options: ExamineOptions)
     return { ...base, facts, ...(complaints.length > 0 && { complaint: complaints.join('; ') }) }
   } catch (error) {
     if (!(error instanceof MnVideoError) || error.code !== 'media') throw error
-    const shown = `${path}: `
-    const message = error.message.startsWith(shown) ? error.message.slice(shown.length) : error.message
+    const start = `${shown(path)}: `
+    const message = error.message.startsWith(start) ? error.message.slice(start.length) : error.message
     return { ...base, failure: message.replace(/\.$/, '') }
   }
 }

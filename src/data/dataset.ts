@@ -9,10 +9,11 @@ import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../video/paths.ts'
 import { readCifar } from './cifar.ts'
-import { type Fingerprint, fingerprintOfList } from './fingerprint.ts'
+import { type Fingerprint, fingerprintOfList, type LabelledFile } from './fingerprint.ts'
 import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
-import { readList } from './lists.ts'
+import { readListOf, readListText } from './lists.ts'
 import { describePassedOver, type PassedOver } from './media.ts'
+import { isMultiLabelText, readMultiLabelText } from './multi-label-lists.ts'
 
 export type Split = 'train' | 'val'
 
@@ -26,7 +27,10 @@ export interface Dataset {
   readonly origin: string
   /** Files of its folder that are no samples. */
   readonly passedOver: readonly PassedOver[]
+  /** Of a sample with several labels the first; -1 of one with none. */
   label(index: number): number
+  /** All labels of a sample, where samples have any number of them; absent where each has one. */
+  labels?(index: number): readonly number[]
   /** For messages: a path, or `test_batch.bin, image 17`. */
   name(index: number): string
   /** A file, or an image in memory. */
@@ -38,15 +42,26 @@ export interface Dataset {
 }
 
 /**
- * The two splits that a configuration names.
+ * The two splits that a configuration names. Where the samples of either have any number of labels, those of validation do.
+ *
+ * @param anyLabels takes such lists; training does not
  *
  * @throws MnVideoError 'data' naming the folder, list or file and the way out
  */
-export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
+export async function openDatasets(
+  config: Config,
+  { anyLabels = false }: { readonly anyLabels?: boolean } = {},
+): Promise<{ train: Dataset; val: Dataset }> {
   const train = await openDataset(config, 'train')
   const val = await openDataset(config, 'val')
   requireSameClasses(train, val)
-  return { train, val }
+  const several = [train, val].find(({ labels }) => labels)
+  if (!several) return { train, val }
+  if (anyLabels) return { train, val: { ...val, labels: val.labels ?? ((index) => [val.label(index)]) } }
+  throw new MnVideoError(
+    'data',
+    `${shownPath(several.origin)}: its files have any number of labels (3;17;80), and training learns one of each.\nTrain such weights elsewhere and import them; mn-video test measures them on these lists.`,
+  )
 }
 
 /** Two lists with class names of their own must number them alike. */
@@ -119,7 +134,11 @@ async function fromList(config: Config, list: string): Promise<Dataset> {
   const root = config.list_root === '' ? {} : { root: config.list_root }
   const classes = await readClassNames(dirname(list))
   if (classes) requireClasses(config, classes.length, join(dirname(list), CLASSES_FILE))
-  const entries = await readList(list, { ...root, classes: config.num_classes })
+  const text = await readListText(list)
+  const options = { ...root, classes: config.num_classes }
+  const entries = isMultiLabelText(text)
+    ? readMultiLabelText(text, list, options)
+    : readListOf(text, list, options)
   await requireSome(list, root.root ?? dirname(list), entries)
   return dataset(entries, {
     media: mediaOf(config),
@@ -137,7 +156,7 @@ async function fromFolders(config: Config, folder: string, split: Split): Promis
     (await readClassNames(folder)) ?? (await classFolders((await isThere(training)) ? training : origin))
   requireClasses(config, classes.length, training)
   const media = mediaOf(config)
-  const { entries, passedOver } = await readClassFolders(origin, { media, classes })
+  const { entries, passedOver } = await readClassFolders(origin, { media, classes, everyClass: true })
   return dataset(entries, { media, origin, passedOver, classes })
 }
 
@@ -159,23 +178,27 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
 }
 
 function dataset(
-  entries: readonly { readonly path: string; readonly label: number }[],
+  entries: readonly LabelledFile[],
   facts: Pick<Dataset, 'media' | 'origin' | 'passedOver' | 'classes'>,
 ): Dataset {
   // Two flat lists: a million objects would take twice the memory.
   const paths = entries.map(({ path }) => path)
-  const labels = Int32Array.from(entries, ({ label }) => label)
+  const labels = Int32Array.from(entries, ({ label }) => [label].flat()[0] ?? -1)
+  const sets = entries.some(({ label }) => typeof label !== 'number')
+    ? entries.map(({ label }) => [label].flat())
+    : undefined
   return {
     ...facts,
     size: paths.length,
     label: (index) => labels[index]!,
+    ...(sets && { labels: (index: number) => sets[index]! }),
     name: (index) => paths[index]!,
     source: (index) => ({ path: paths[index]! }),
     indicesOf: byLabel(labels),
     fingerprint: () =>
       fingerprintOfList(
         facts.origin,
-        paths.map((path, index) => ({ path, label: labels[index]! })),
+        paths.map((path, index) => ({ path, label: sets?.[index] ?? labels[index]! })),
       ),
   }
 }

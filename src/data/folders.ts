@@ -33,6 +33,8 @@ export interface ClassFoldersOptions {
   readonly media?: Media | undefined
   /** Names in label order; by default those of the folders, sorted by code point. */
   readonly classes?: readonly string[] | undefined
+  /** Whether a class that has files, but none of the media, is refused; default: where the media is not given. */
+  readonly everyClass?: boolean
 }
 
 /**
@@ -140,7 +142,7 @@ export function classFoldersOf(survey: Survey, options: ClassFoldersOptions = {}
       `${shownPath(folder)}: ${layoutOf(survey)}. Which classes are meant?\nMove every file to CLASS/FILE, or give a list ("path label" a line).`,
     )
   }
-  refuseClassOfOthers(survey, media)
+  if (options.everyClass ?? options.media === undefined) refuseClassOfOthers(survey, media)
   const place = new Map(names.map((name, label) => [name, label]))
   const entries = samples
     .map(({ path, within }) => ({ path, label: place.get(within)! }))

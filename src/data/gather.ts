@@ -2,7 +2,7 @@
  * What a user means by LIST or DIR: the files of a list (with one label each or several), of a folder of class
  * folders, or simply all videos and images below a folder.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { writeAtomically } from '../files/write.ts'
@@ -18,7 +18,7 @@ import {
   readClassNames,
   surveyFolder,
 } from './folders.ts'
-import { formatList, readList } from './lists.ts'
+import { formatList, readListOf, readListText } from './lists.ts'
 import {
   countPassedOver,
   describePassedOver,
@@ -27,7 +27,7 @@ import {
   type PassedOver,
   whyNot,
 } from './media.ts'
-import { formatMultiLabelList, parseMultiLabelList } from './multi-label-lists.ts'
+import { formatMultiLabelList, isMultiLabelText, readMultiLabelText } from './multi-label-lists.ts'
 
 export interface Gathered {
   /** With absolute paths. */
@@ -61,8 +61,12 @@ export async function gather(source: string, options: GatherOptions = {}): Promi
     : fromList(source, options.root ?? dirname(source))
 }
 
-/** Files as a list that gather reads back, relative to a root where one is given. */
-export function asList(files: readonly LabelledFile[], written: (path: string) => string): string {
+/**
+ * Files as a list that gather reads back, relative to a root where one is given. A name that a spreadsheet would take for
+ * a formula is written from its folder on, `./=name`.
+ */
+export function asList(files: readonly LabelledFile[], writtenPath: (path: string) => string): string {
+  const written = (path: string) => writtenPath(path).replace(/^[=+\-@]/, './$&')
   const isMulti = files.some(({ label }) => typeof label !== 'number')
   if (!isMulti) {
     return formatList(files.map(({ path, label }) => ({ path: written(path), label: label as number })))
@@ -73,14 +77,10 @@ export function asList(files: readonly LabelledFile[], written: (path: string) =
 }
 
 async function fromList(list: string, root: string): Promise<Gathered> {
-  const text = await readFile(list, 'utf8').catch(() => '')
-  const isMulti = /[ \t](?:-|\d+(?:;\d+)+)[ \t]*\r?$/m.test(text)
-  const files = isMulti
-    ? parseMultiLabelList(text, list).map(({ path, labels }) => ({
-        path: resolve(root, path),
-        label: labels,
-      }))
-    : await readList(list, { root })
+  const text = await readListText(list)
+  const files = isMultiLabelText(text)
+    ? readMultiLabelText(text, list, { root })
+    : readListOf(text, list, { root })
   return {
     files,
     classes: await readClassNames(dirname(list)),

@@ -35,11 +35,13 @@ const MAX_BYTES = 2 ** 28
  * @throws MnVideoError 'data' naming the list and, where a line is to blame, its number
  */
 export async function readList(file: string, options: ReadListOptions = {}): Promise<ListEntry[]> {
+  return readListOf(await readListText(file), file, options)
+}
+
+/** The same of a list's text. */
+export function readListOf(text: string, file: string, options: ReadListOptions = {}): ListEntry[] {
   const root = options.root ?? dirname(file)
-  return parseList(await readText(file), file, options).map((entry) => ({
-    ...entry,
-    path: resolve(root, entry.path),
-  }))
+  return parseList(text, file, options).map((entry) => ({ ...entry, path: resolve(root, entry.path) }))
 }
 
 /**
@@ -109,7 +111,8 @@ function requireBelow(entries: readonly ListEntry[], name: string, classes: numb
   )
 }
 
-async function readText(file: string): Promise<string> {
+/** A list's text. */
+export async function readListText(file: string): Promise<string> {
   let bytes: Buffer
   try {
     if ((await stat(file)).size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES / 2 ** 20} MiB`)

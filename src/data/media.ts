@@ -153,7 +153,7 @@ export function describePassedOver(passedOver: readonly PassedOver[]): string {
 
 /** What a file that is not of the media wanted is called. */
 export const whyNot = (media: Media | undefined): string =>
-  media === undefined ? 'neither video nor picture' : media === 'video' ? 'videos' : 'pictures'
+  media === undefined ? 'no video or picture that can be read' : media === 'video' ? 'videos' : 'pictures'
 
 /** The most that may be of another kind than the rest, of all, before nobody can tell which is meant. */
 const LARGEST_REST = 1 / 3

@@ -3,8 +3,9 @@
  * are `lists.ts`'s business, and its reader refuses these.
  */
 
+import { dirname, resolve } from 'node:path'
 import { MnVideoError } from '../errors.ts'
-import { formatList, parseList } from './lists.ts'
+import { formatList, parseList, type ReadListOptions } from './lists.ts'
 
 /** A file with all that happens in it. */
 export interface MultiLabelEntry {
@@ -24,6 +25,21 @@ export function formatMultiLabelList(entries: Iterable<MultiLabelEntry>): string
   return text
 }
 
+/** Whether a list's files have any number of labels: a line with several (`3;17`) or none (`-`) says so of all. */
+export const isMultiLabelText = (text: string): boolean =>
+  /^(?!\uFEFF?[ \t]*#).*[ \t,](?:-|\d+(?:;\d+)+)[ \t]*\r?$/m.test(text)
+
+/** The entries of a list's text with absolute paths. */
+export const readMultiLabelText = (
+  text: string,
+  file: string,
+  options: ReadListOptions = {},
+): { readonly path: string; readonly label: readonly number[] }[] =>
+  parseMultiLabelList(text, file, options.classes).map(({ path, labels }) => ({
+    path: resolve(options.root ?? dirname(file), path),
+    label: labels,
+  }))
+
 /**
  * The entries of a list's text, with paths as they are written.
  *
@@ -37,7 +53,7 @@ export function parseMultiLabelList(text: string, name: string, classes?: number
     .split('\n')
     .map((line, index) => {
       if (/^\uFEFF?\s*(?:#|$)/.test(line)) return ''
-      const match = /^(.*[ \t])(-|\d{1,9}(?:;\d{1,9})*)[ \t\r]*$/.exec(line)
+      const match = /^(.*[ \t,])(-|\d{1,9}(?:;\d{1,9})*)[ \t\r]*$/.exec(line)
       if (!match) {
         throw new MnVideoError(
           'data',

@@ -61,6 +61,8 @@ export interface RunResult {
    * PySlowFast scores inputs larger than the training size. One position is the common case.
    */
   readonly scores: Float32Array
+  /** [batch, classes], row-major: the sigmoid in place of the softmax, for samples that have any number of labels. */
+  readonly labelScores: Float32Array
   readonly observed: ReadonlyMap<string, Observed>
 }
 

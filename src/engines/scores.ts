@@ -2,12 +2,14 @@
 
 /**
  * @param outputs [batch, positions, classes], row-major
- * @returns logits (mean over positions) and scores (mean over positions of the softmax), each [batch, classes]
+ * @returns logits (mean over positions), scores and labelScores (means over positions of the softmax and of the sigmoid),
+ *   each [batch, classes]
  */
 export function averagePositions(outputs: Float32Array, batch: number, classes: number) {
   const positions = outputs.length / (batch * classes)
   const logits = new Float32Array(batch * classes)
   const scores = new Float32Array(batch * classes)
+  const labelScores = new Float32Array(batch * classes)
   for (let row = 0; row < batch * positions; row++) {
     const sample = Math.floor(row / positions) * classes
     const values = outputs.subarray(row * classes, (row + 1) * classes)
@@ -15,9 +17,10 @@ export function averagePositions(outputs: Float32Array, batch: number, classes: 
     for (let k = 0; k < classes; k++) {
       logits[sample + k]! += values[k]! / positions
       scores[sample + k]! += softmaxed[k]! / positions
+      labelScores[sample + k]! += 1 / (1 + Math.exp(-values[k]!)) / positions
     }
   }
-  return { logits, scores }
+  return { logits, scores, labelScores }
 }
 
 /** The softmax of a vector, in double precision. */

@@ -3,6 +3,7 @@ import { resolve as absolute, basename } from 'node:path'
 import { type Config, formatConfig } from '../config/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
+import { shownPath } from '../video/paths.ts'
 import { type Confusion, confusionOf } from './confusion.ts'
 import type { RunResults } from './curves.ts'
 import { frontierOf } from './frontier.ts'
@@ -60,6 +61,13 @@ async function readComparedRun(folder: string, name: string): Promise<ComparedRu
   const { config, network } = await readRunHead(folder)
   const { results, source } = await resultsOf(folder, config, network)
   if (results.length === 0) {
+    const table = await findTable(folder, network).catch(() => undefined)
+    if (table?.metric === 'mAP') {
+      throw new MnVideoError(
+        'run',
+        `${shownPath(folder)}: is measured by mean average precision, and curves draw top-1. Its accuracies are in query-table.json.`,
+      )
+    }
     throw new MnVideoError(
       'run',
       `${folder}: has no accuracies yet. Measure its configurations first: mn-video test ${folder}`,

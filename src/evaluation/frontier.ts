@@ -1,10 +1,14 @@
 /** The Pareto frontier of cost (or another price) and accuracy, and what it is worth over a range of budgets. */
 
-/** Something that costs multiply-adds and has an accuracy, of which more is better. */
-export interface Tradeoff {
-  readonly macs: number
-  readonly top1: number
-}
+import { accuracyOf } from './query-table.ts'
+
+/** An accuracy, of which more is better: by whichever metric, the same for all that are compared. */
+export type Accurate = { readonly top1: number } | { readonly map: number }
+
+/** Something that costs multiply-adds and has an accuracy. */
+export type Tradeoff = Accurate & { readonly macs: number }
+
+const accuracy = (one: Accurate): number => accuracyOf(one)!
 
 /**
  * Those that no other beats: nothing costs as much or less and is as accurate or more. From the cheapest to
@@ -13,15 +17,12 @@ export interface Tradeoff {
 export const frontierOf = <T extends Tradeoff>(all: readonly T[]): T[] => frontierBy(all, ({ macs }) => macs)
 
 /** The same for whatever price is paid, such as milliseconds. */
-export function frontierBy<T extends Pick<Tradeoff, 'top1'>>(
-  all: readonly T[],
-  priceOf: (one: T) => number,
-): T[] {
+export function frontierBy<T extends Accurate>(all: readonly T[], priceOf: (one: T) => number): T[] {
   // Sorting is stable, so that of equals the first given comes first.
-  const sorted = [...all].sort((a, b) => priceOf(a) - priceOf(b) || b.top1 - a.top1)
+  const sorted = [...all].sort((a, b) => priceOf(a) - priceOf(b) || accuracy(b) - accuracy(a))
   const frontier: T[] = []
   for (const one of sorted) {
-    if (frontier.length === 0 || one.top1 > frontier.at(-1)!.top1) frontier.push(one)
+    if (frontier.length === 0 || accuracy(one) > accuracy(frontier.at(-1)!)) frontier.push(one)
   }
   return frontier
 }
@@ -39,7 +40,7 @@ export function meanAccuracy(all: readonly Tradeoff[], from: number, to: number)
   const steps = frontierOf(all).filter(({ macs }) => macs <= to)
   const starts = steps.map(({ macs }) => Math.log(Math.max(macs, from)))
   const area = steps.reduce(
-    (sum, { top1 }, i) => sum + top1 * ((starts[i + 1] ?? Math.log(to)) - starts[i]!),
+    (sum, one, i) => sum + accuracy(one) * ((starts[i + 1] ?? Math.log(to)) - starts[i]!),
     0,
   )
   return area / (Math.log(to) - Math.log(from))

@@ -107,7 +107,10 @@ export async function adoptLabels(
 
 /** Keeps the names of a run's classes with it. */
 export async function keepLabels(folder: string, names: readonly string[]): Promise<void> {
-  await writeAtomically(join(folder, CLASSES_FILE), [Buffer.from(`${names.join('\n')}\n`)])
+  const file = join(folder, CLASSES_FILE)
+  await writeAtomically(file, [Buffer.from(`${names.join('\n')}\n`)]).catch((error: unknown) => {
+    throw new MnVideoError('run', `${shownPath(file)}: cannot be written: ${reasonOf(error)}.`)
+  })
 }
 
 /**

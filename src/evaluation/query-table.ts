@@ -18,6 +18,8 @@ const entrySchema = z.strictObject({
   /** Share of validation samples right at the first guess, 0 to 1; absent while untrained. */
   top1: z.number().min(0).max(1).optional(),
   top5: z.number().min(0).max(1).optional(),
+  /** Mean average precision, 0 to 1, in place of both where samples have any number of labels. */
+  map: z.number().min(0).max(1).optional(),
   /** Milliseconds that one clip or image took where the table was made, decoding not counted. */
   latencyMs: z.number().positive().optional(),
   /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
@@ -43,6 +45,8 @@ const tableSchema = z.strictObject({
     .string()
     .regex(/^[1-9]\d{0,2}x[13]$/)
     .optional(),
+  /** Set where the accuracies are mean average precisions. */
+  metric: z.literal('mAP').optional(),
   /** Set where the accuracies and latencies are those in bfloat16. */
   precision: z.literal('bf16').optional(),
   /** `digestOf` the rest, so that a table edited by hand is found out. */
@@ -53,6 +57,18 @@ const tableSchema = z.strictObject({
 
 export type QueryTable = Readonly<z.infer<typeof tableSchema>>
 export type TableEntry = Readonly<z.infer<typeof entrySchema>>
+
+/** How configurations are compared: the share of samples right at the first guess, or mean average precision. */
+export type Metric = 'top-1' | 'mAP'
+
+/** The accuracy of a configuration, from 0 to 1, by whichever metric it was measured; undefined where it was not. */
+export const accuracyOf = ({
+  top1,
+  map,
+}: {
+  readonly top1?: number | undefined
+  readonly map?: number | undefined
+}): number | undefined => top1 ?? map
 
 /** The table of a network that has not been trained: every configuration of the lists, by cost alone. */
 export function untrainedTable(
@@ -161,7 +177,7 @@ export function roundedUp(value: number, digits: number): number {
 export function betterOnceCalibrated(table: QueryTable, asked: CostBudget): TableEntry | undefined {
   const chosen = chooseUnder(table, asked)
   const best = bestOf(affordable(table, asked))
-  return best && best !== chosen && best.top1 !== undefined ? best : undefined
+  return best && best !== chosen && accuracyOf(best) !== undefined ? best : undefined
 }
 
 /** Whether an entry can run: with statistics of its own, or while the network is untrained and needs none. */
@@ -194,9 +210,10 @@ const UNITS = { gflops: 1e9, mflops: 1e6 } as const
  * first, for want of anything better to go by.
  */
 function isBetter(a: TableEntry, b: TableEntry): boolean {
-  if (a.top1 === undefined) return b.top1 === undefined && a.macs > b.macs
-  if (b.top1 === undefined) return true
-  return a.top1 > b.top1 || (a.top1 === b.top1 && a.macs < b.macs)
+  const [one, other] = [accuracyOf(a), accuracyOf(b)]
+  if (one === undefined) return other === undefined && a.macs > b.macs
+  if (other === undefined) return true
+  return one > other || (one === other && a.macs < b.macs)
 }
 
 /** What to do about a table that cannot be believed. A test measures nothing again that is in the sweep. */

@@ -7,23 +7,18 @@ import { z } from 'zod'
 import type { Precision } from '../engines/precision.ts'
 import { configurationKey } from '../network/resolve.ts'
 import { appendJsonLines, type JsonLinesWriter, readJsonLines } from './json-lines.ts'
+import type { Metric } from './query-table.ts'
 import { SWEEP } from './run-folder.ts'
 
 const share = z.number().min(0).max(1)
 
-const schema = z.object({
+const common = z.object({
   width: z.number().positive(),
   frames: z.int().positive(),
   size: z.int().positive(),
   /** Multiply-adds for one clip or image. */
   macs: z.int().positive(),
   params: z.int().nonnegative(),
-  /** Shares of the samples, 0 to 1. */
-  top1: share,
-  top5: share,
-  meanClassAccuracy: share,
-  /** Expected calibration error, 0 to 1. */
-  ece: share,
   /** Validation samples that were classified. */
   samples: z.int().nonnegative(),
   /** Samples that could not be read, and were left out. */
@@ -39,25 +34,59 @@ const schema = z.object({
   weights: z.string().optional(),
 })
 
-export type SweepResult = Readonly<z.infer<typeof schema>>
+/** Of samples with one label each. */
+const single = common.extend({
+  metric: z.undefined().optional(),
+  /** Shares of the samples, 0 to 1. */
+  top1: share,
+  top5: share,
+  meanClassAccuracy: share,
+  /** Expected calibration error, 0 to 1. */
+  ece: share,
+})
+
+/** Of samples with any number of labels. */
+const multiLabel = common.extend({
+  metric: z.literal('mAP'),
+  /** Mean average precision, 0 to 1. */
+  map: share,
+})
+
+export type SweepResult = Readonly<z.infer<typeof single>>
+export type AnyResult = SweepResult | Readonly<z.infer<typeof multiLabel>>
+
+/** What results must have in common to be compared. */
+export interface Comparable {
+  readonly weights?: string
+  readonly views?: string
+  readonly precision?: Precision
+}
 
 /**
- * A run's results; of a configuration evaluated twice the later one. None where nothing was swept.
+ * A run's results on samples with one label; of a configuration evaluated twice the later one. None where nothing was swept.
  *
  * @param of which results count, where that is known: those of other weights, views and precisions do not compare
  */
-export async function readSweep(
-  run: string,
-  of: { readonly weights?: string; readonly views?: string; readonly precision?: Precision } = {},
-): Promise<SweepResult[]> {
-  const lines = (await readJsonLines(join(run, SWEEP), schema)).filter(
+export const readSweep = async (run: string, of: Comparable = {}): Promise<SweepResult[]> =>
+  latest((await readAll(run, of)).filter((line) => line.metric === undefined))
+
+/** The results by one metric, as `readSweep`. */
+export const readSweepBy = async (run: string, metric: Metric, of: Comparable): Promise<AnyResult[]> =>
+  latest((await readAll(run, of)).filter((line) => (line.metric ?? 'top-1') === metric))
+
+async function readAll(run: string, of: Comparable): Promise<AnyResult[]> {
+  const schema = z.discriminatedUnion('metric', [single, multiLabel])
+  return (await readJsonLines<AnyResult>(join(run, SWEEP), schema)).filter(
     ({ weights, views, precision = 'float32' }) =>
       weights === (of.weights ?? weights) &&
       views === (of.views ?? views) &&
       precision === (of.precision ?? precision),
   )
-  return [...new Map(lines.map((line) => [configurationKey(line), line])).values()]
 }
 
-export const appendSweep = (run: string): Promise<JsonLinesWriter<SweepResult>> =>
+const latest = <T extends AnyResult>(lines: readonly T[]): T[] => [
+  ...new Map(lines.map((line) => [configurationKey(line), line])).values(),
+]
+
+export const appendSweep = (run: string): Promise<JsonLinesWriter<AnyResult>> =>
   appendJsonLines(join(run, SWEEP))

@@ -10,6 +10,7 @@ import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import type { Views } from '../video/sampling.ts'
+import { createMultiLabelMetrics } from './average-precision.ts'
 import { createMetrics } from './metrics.ts'
 import { toInputs } from './views.ts'
 
@@ -31,11 +32,16 @@ export interface SweepOptions {
   readonly onProgress?: (done: number, total: number) => void
 }
 
-/** The scores of one validation sample: the softmax averaged over its views. */
+/**
+ * The scores of one validation sample: the softmax averaged over its views; of samples with any number of labels the
+ * largest sigmoid of its views, as PySlowFast scores Charades.
+ */
 export interface Scored {
   readonly sample: number
   readonly label: number
-  /** [classes], summing to 1. */
+  /** All labels, where samples have any number of them. */
+  readonly labels?: readonly number[]
+  /** [classes], summing to 1; of samples with any number of labels each from 0 to 1. */
   readonly scores: Float32Array
 }
 
@@ -88,6 +94,13 @@ export function metricsOf(classes: number, scored: readonly Scored[]) {
   return metrics.result()
 }
 
+/** The mean average precision of scored samples with any number of labels. */
+export function meanAveragePrecisionOf(classes: number, scored: readonly Scored[]): number {
+  const metrics = createMultiLabelMetrics(classes)
+  for (const { scores, labels = [] } of scored) metrics.add(scores, labels)
+  return metrics.result().meanAveragePrecision
+}
+
 function compileAll(
   { engine, network, config, weights, statistics, precision }: Subject,
   group: readonly Configuration[],
@@ -132,10 +145,15 @@ async function* sweepSize(
     const clips = waiting.flatMap((sample) => sample.clips)
     if (clips.length === 0) return
     for (const [i, plan] of plans.entries()) {
-      const scores = await scoresOf(plan, network, clips)
+      const scores = await scoresOf(plan, network, clips, dataset.labels ? 'labelScores' : 'scores')
       let first = 0
       for (const { sample, label, clips } of waiting) {
-        scored[i]!.push({ sample, label, scores: average(scores.slice(first, first + clips.length)) })
+        const views = scores.slice(first, first + clips.length)
+        scored[i]!.push(
+          dataset.labels
+            ? { sample, label, labels: dataset.labels(sample), scores: largest(views) }
+            : { sample, label, scores: average(views) },
+        )
         first += clips.length
       }
     }
@@ -162,14 +180,19 @@ const runLength = ({ frames, height, width }: FrameBatch): number =>
   Math.min(LARGEST_RUN, Math.max(1, Math.floor(PIXELS_PER_RUN / (frames * height * width))))
 
 /** Scores of each clip, run in batches. */
-async function scoresOf(plan: Plan, network: Network, clips: readonly FrameBatch[]): Promise<Float32Array[]> {
+async function scoresOf(
+  plan: Plan,
+  network: Network,
+  clips: readonly FrameBatch[],
+  which: 'scores' | 'labelScores',
+): Promise<Float32Array[]> {
   const length = runLength(clips[0]!)
   const scores: Float32Array[] = []
   for (let start = 0; start < clips.length; start += length) {
     const batch = joinBatches(clips.slice(start, start + length))
     const result = await plan.run(toInputs(network, plan.subNetwork.configuration, batch))
     for (let n = 0; n < batch.batch; n++) {
-      scores.push(result.scores.slice(n * network.classes, (n + 1) * network.classes))
+      scores.push(result[which].slice(n * network.classes, (n + 1) * network.classes))
     }
   }
   return scores
@@ -191,6 +214,10 @@ function average(rows: readonly Float32Array[]): Float32Array {
   if (rows.length === 1) return rows[0]!
   return rows[0]!.map((_, k) => rows.reduce((sum, row) => sum + row[k]!, 0) / rows.length)
 }
+
+/** Of each class its largest score. */
+const largest = (rows: readonly Float32Array[]): Float32Array =>
+  rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!)))
 
 function refuseTooManyBad(dataset: Dataset, config: Config, failed: ReadonlyMap<string, string>): void {
   if (failed.size <= Math.max(4, config.max_bad_fraction * dataset.size)) return

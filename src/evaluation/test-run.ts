@@ -8,7 +8,7 @@ import type { Engine } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { checkPrecision, describeEngine, type Precision } from '../engines/precision.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
-import type { Configuration } from '../network/graph.ts'
+import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
 import * as option from '../options.ts'
@@ -22,7 +22,7 @@ import { measureLatency } from './latency.ts'
 import { topClasses } from './metrics.ts'
 import { checkPath } from './options.ts'
 import { writePredictions } from './predictions.ts'
-import { configurationsOf, type QueryTable, type TableEntry } from './query-table.ts'
+import { configurationsOf, type Metric, type QueryTable, type TableEntry } from './query-table.ts'
 import {
   findStatistics,
   findTable,
@@ -33,8 +33,8 @@ import {
   type WeightedRun,
   writeTable,
 } from './run-folder.ts'
-import { metricsOf, type Scored, sweep } from './sweep.ts'
-import { appendSweep, readSweep, type SweepResult } from './sweep-results.ts'
+import { meanAveragePrecisionOf, metricsOf, type Scored, sweep } from './sweep.ts'
+import { type AnyResult, appendSweep, readSweepBy } from './sweep-results.ts'
 
 export interface TestOptions extends EngineOptions {
   /** What to test; default: the lists of the run's configuration. */
@@ -76,11 +76,11 @@ export type TestEvent =
       readonly done: number
       readonly total: number
     }
-  | { readonly event: 'result'; readonly result: SweepResult }
+  | { readonly event: 'result'; readonly result: AnyResult }
 
 export interface Tested {
   /** With these views, all that is known of these weights. */
-  readonly results: readonly SweepResult[]
+  readonly results: readonly AnyResult[]
   /** The run's query table. */
   readonly table: QueryTable
 }
@@ -103,13 +103,14 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   const views = formatViews(parseViews(options.views ?? run.config.views))
   const { precision = 'float32' } = options
   const asked = askedConfigurations(run, options)
-  const known = await readSweep(folder, { weights: run.weightsId, views, precision })
-  const done = new Set(known.map(configurationKey))
-  const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
   useLauncher()
   const engine = await openEngine(options.engine, options)
   checkPrecision(engine, precision)
-  const datasets = await openDatasets(run.config)
+  const datasets = await openDatasets(run.config, { anyLabels: true })
+  const metric = datasets.val.labels ? 'mAP' : 'top-1'
+  const known = await readSweepBy(folder, metric, { weights: run.weightsId, views, precision })
+  const done = new Set(known.map(configurationKey))
+  const missing = asked.filter((configuration) => !done.has(configurationKey(configuration)))
   await adoptLabels(folder, run.config, datasets.val)
   options.onEvent?.({
     event: 'start',
@@ -130,7 +131,10 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   }
   const table = await tableOf(run)
   const isOther =
-    table?.views !== undefined && (table.views !== views || (table.precision ?? 'float32') !== precision)
+    table?.views !== undefined &&
+    (table.views !== views ||
+      (table.precision ?? 'float32') !== precision ||
+      (table.metric ?? 'top-1') !== metric)
   if (isOther && asked.length === 1) {
     await pruneStatistics(folder, table)
     return { results, table }
@@ -141,7 +145,10 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
   const usable = results.filter((result) => frontier.has(result) || pinned.has(configurationKey(result)))
   // Those of an earlier test may have been removed when it ended.
   await calibrateMissing(run, engine, datasets.train, usable, options)
-  return { results, table: await keepTable(run, { views, precision }, before, results, usable, pinned) }
+  return {
+    results,
+    table: await keepTable(run, { views, precision, metric }, before, results, usable, pinned),
+  }
 }
 
 /** The run's table where it is of these weights. One that cannot be read is replaced, as the error of reading it says. */
@@ -237,7 +244,7 @@ async function* evaluate(
   statistics: ReadonlyMap<string, BatchNormStatistics>,
   views: string,
   { signal, onEvent, precision = 'float32' }: TestOptions,
-): AsyncGenerator<SweepResult> {
+): AsyncGenerator<AnyResult> {
   const { config, network, weights, folder } = run
   const subject = { engine, network, config, weights, statistics, precision }
   const writer = await appendSweep(folder)
@@ -249,13 +256,14 @@ async function* evaluate(
     })
     for await (const { configuration, plan, scored, failed } of results) {
       // What is kept of each sample is what float32 answers.
-      if (precision === 'float32') await keepPredictions(folder, configuration, views, dataset, scored)
+      if (precision === 'float32' && !dataset.labels)
+        await keepPredictions(folder, configuration, views, dataset, scored)
       const { median, fastest, slowest } = await measureLatency(plan)
       const { macs, params } = plan.subNetwork
-      const { top1, top5, meanClassAccuracy, ece } = metricsOf(network.classes, scored)
-      const result: SweepResult = {
+      const result: AnyResult = {
         ...configuration,
-        ...{ macs, params, top1, top5, meanClassAccuracy, ece, views },
+        ...{ macs, params, views },
+        ...accuraciesOf(network, dataset, scored),
         samples: scored.length,
         ...(failed.size > 0 && { unreadable: failed.size }),
         latencyMs: rounded(median),
@@ -269,6 +277,13 @@ async function* evaluate(
   } finally {
     await writer.close()
   }
+}
+
+/** What samples with any number of labels, or with one each, say of a configuration. */
+function accuraciesOf({ classes }: Network, { labels }: Dataset, scored: readonly Scored[]) {
+  if (labels) return { metric: 'mAP' as const, map: meanAveragePrecisionOf(classes, scored) }
+  const { top1, top5, meanClassAccuracy, ece } = metricsOf(classes, scored)
+  return { top1, top5, meanClassAccuracy, ece }
 }
 
 async function keepPredictions(
@@ -296,21 +311,27 @@ async function keepPredictions(
  */
 async function keepTable(
   run: WeightedRun,
-  { views, precision }: { readonly views: string; readonly precision: Precision },
+  {
+    views,
+    precision,
+    metric,
+  }: { readonly views: string; readonly precision: Precision; readonly metric: Metric },
   before: readonly TableEntry[],
-  results: readonly SweepResult[],
-  usable: readonly SweepResult[],
+  results: readonly AnyResult[],
+  usable: readonly AnyResult[],
   pinned: ReadonlySet<string>,
 ): Promise<QueryTable> {
   const tested = new Set(results.map(configurationKey))
   const calibrated = new Set(usable.map(configurationKey))
   const entries = [
     ...before.filter((entry) => !tested.has(configurationKey(entry))),
-    ...results.map(({ width, frames, size, macs, params, top1, top5, latencyMs }): TableEntry => {
+    ...results.map((result): TableEntry => {
+      const { width, frames, size, macs, params, latencyMs } = result
       const configuration = { width, frames, size }
       return {
         ...configuration,
-        ...{ macs, params, top1, top5 },
+        ...{ macs, params },
+        ...(result.metric ? { map: result.map } : { top1: result.top1, top5: result.top5 }),
         ...(latencyMs !== undefined && { latencyMs }),
         ...(pinned.has(configurationKey(configuration)) && { pinned: true as const }),
         ...(calibrated.has(configurationKey(configuration)) && { statistics: statisticsFile(configuration) }),
@@ -323,6 +344,7 @@ async function keepTable(
     trained: true,
     weights: run.weightsId,
     views,
+    ...(metric === 'mAP' && { metric }),
     ...(precision === 'bf16' && { precision }),
     entries,
   }

@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, messageOf, shown } from '../errors.ts'
 import { show } from '../options.ts'
 
 /** A regular, non-empty file. */
@@ -62,11 +62,8 @@ export const INPUT_FENCE: readonly string[] = [
   ],
 ]
 
-/** A path as messages name it, on one line: control characters are written as JSON escapes. */
-export function shownPath(path: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return /[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(path) ? JSON.stringify(path) : path
-}
+/** A path as messages name it, on one line. */
+export const shownPath = shown
 
 function whyNoStat(error: unknown, path: string): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined

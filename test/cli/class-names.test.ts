@@ -68,7 +68,7 @@ describe('class names', { timeout: 120_000 }, () => {
   it('of folders, and their number, go with the run to eval, export and curve', async () => {
     const { code, stdout } = await run('train', 'c.yml', '--out', 'run')
     expect([code, stdout]).toEqual([0, expect.stringContaining('12 training and 6 validation samples')])
-    expect(stdout).toContain('passed over: 1 .txt (neither video nor picture, such as ')
+    expect(stdout).toContain('passed over: 1 .txt (no video or picture that can be read, such as ')
     expect(await readFile(at('run/config.yml'), 'utf8')).toMatch(/^num_classes: 3 /m)
     expect(await readFile(at('run/classes.txt'), 'utf8')).toBe(`${NAMES.join('\n')}\n`)
     expect(await namesOf('run')).toEqual(NAMES)
@@ -94,6 +94,9 @@ describe('class names', { timeout: 120_000 }, () => {
       stdout: expect.stringContaining('labels: imagenet1k has another'),
     })
     expect(await namesOf('listed')).toEqual(['class 0', 'class 1', 'class 2'])
+    await writeFile(at('lists/classes.txt'), 'r\ng\nu\n')
+    expect((await run('train', 'c.yml', '--set', 'dataset_dir=lists', '--out', 'named')).code).toBe(0)
+    expect(await namesOf('named')).toEqual(['r', 'g', 'u'])
   })
 
   it('in a file that has another number are refused before training', async () => {

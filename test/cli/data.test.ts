@@ -1,5 +1,5 @@
 /** `mn-video data …` from the outside, on a small data set that a user might have. `npm test` builds it first. */
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -117,9 +117,18 @@ describe('mn-video data', () => {
     const check = await run('check', 'mixed')
     expect(check.stdout).toContain('mixed: 4 files')
     const stats = await run('stats', 'mixed')
+    // Not even a folder of pictures alone stops a resize.
+    await mkdir(at('mixed/thumbnails.d'))
+    await encodePicture(at('mixed/thumbnails.d/0.jpg'))
     const resize = await run('resize', 'mixed', '--out', 'mixed-small', '--short-side', '48')
+    expect(resize.stdout).toContain('passed over: 3 .jpg')
+    await rm(at('mixed/thumbnails.d'), { recursive: true })
     expect(resize).toMatchObject({ code: 0, stdout: expect.stringContaining('4 of 4 videos') })
-    for (const { code, stdout } of [split, check, stats, resize])
+    await rename(at('mixed'), at('mixed.v2'))
+    const named = await run('resize', 'mixed.v2', '--out', 'mixed-small-v2', '--short-side', '48')
+    expect(named.stdout).toContain('mixed-small-v2/all.csv')
+    await rename(at('mixed.v2'), at('mixed'))
+    for (const { code, stdout } of [split, check, stats])
       expect([code, stdout]).toEqual([0, expect.stringContaining(other)])
     await writeFile(at('mixed/list.csv'), '"walk/0.jpg" 1\nwalk/1.mp4 1\nwalk/2.mp4 1\n')
     const listed = await run('resize', 'mixed/list.csv', '--out', 'mixed-small-2', '--short-side', '48')

@@ -6,6 +6,7 @@ import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { testRun } from '../../src/evaluation/test-run.ts'
 import { MAIN, mnVideo } from '../support/cli.ts'
+import { renderClip } from '../support/render.ts'
 import { writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'
 
@@ -333,5 +334,22 @@ describe('mn-video test', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('width 0.3 is outside the range')
     await expect(testRun(run, { frames: [1, 99] })).rejects.toThrow('frames 99 is more than a clip of')
+  })
+})
+
+describe('training a video network of one frame', () => {
+  it('ends with the command for videos', { timeout }, async () => {
+    await mkdir(join(folder, 'one'), { recursive: true })
+    for (const name of ['a', 'b']) await renderClip(join(folder, 'one', `${name}.mp4`), { size: '64x48' })
+    for (const list of ['train', 'val']) {
+      await writeFile(join(folder, 'one', `${list}.csv`), 'a.mp4 0\nb.mp4 1\n')
+    }
+    const file = join(folder, 'one.yml')
+    await writeFile(
+      file,
+      `model: x3d\ndepth_factor: 0.1\nwidth_factor: 1\nhead_features: 16\nframes: 1\nimage_size: 32\nnum_classes: 2\ndataset_dir: ${join(folder, 'one')}\nnum_epochs: 1\nbatch_size: 2\nwidth_mult_list: [1]\ncalibration_batches: 1\n`,
+    )
+    const { code, stdout } = await mnVideo(['train', file, '--out', join(folder, 'one-run')])
+    expect([code, stdout]).toEqual([0, expect.stringContaining('mn-video eval --clip video.mp4')])
   })
 })

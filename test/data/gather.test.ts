@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path'
 import sharp from 'sharp'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readClassFolders } from '../../src/data/folders.ts'
-import { gather } from '../../src/data/gather.ts'
+import { asList, gather } from '../../src/data/gather.ts'
 import { describePassedOver, mediaOf } from '../../src/data/media.ts'
 import { renderClip } from '../support/render.ts'
 import { temporaryFolder } from '../support/small-run.ts'
@@ -57,7 +57,7 @@ describe('a folder of class folders', () => {
       files: labelled,
       isLabelled: true,
       others:
-        'passed over: 1 .md (neither video nor picture, such as text.md), 1 .mp4 (deeper than CLASS/FILE, such as a/more/clip.mp4)',
+        'passed over: 1 .md (no video or picture that can be read, such as text.md), 1 .mp4 (deeper than CLASS/FILE, such as a/more/clip.mp4)',
     })
     const { passedOver } = await readClassFolders(set, { media: 'video' })
     expect(passedOver).toHaveLength(2)
@@ -91,7 +91,7 @@ describe('a folder of class folders', () => {
     await put('a/clip1.MP4', 'a/clip2.Mkv', 'b/clip3.recording', 'b/clip4', 'b/text.notes')
     expect(await gathered()).toMatchObject({
       files: ['a/clip1.MP4 0', 'a/clip2.Mkv 0', 'b/clip3.recording 1', 'b/clip4 1'],
-      others: 'passed over: 1 .notes (neither video nor picture, such as b/text.notes)',
+      others: 'passed over: 1 .notes (no video or picture that can be read, such as b/text.notes)',
     })
     await rm(set, { recursive: true })
     await put('a/picture1.photo', 'b/picture2.photo')
@@ -123,6 +123,26 @@ describe('names in two forms of Unicode', () => {
     await expect(gathered()).rejects.toThrow('has a class "cafe\\u{301}" and a class "caf\\u{e9}"')
     await writeFile(join(set, 'classes.txt'), `${composed}\n${decomposed}\n`)
     await expect(gathered()).rejects.toThrow('classes.txt: has a class "caf\\u{e9}" and a class')
+  })
+})
+
+describe('asList', () => {
+  it('writes no path that a spreadsheet would compute, and gather reads back the same', async () => {
+    await put('=a clip.mp4', '+b clip.mp4', '-c clip.mp4', '@d clip.mp4', 'e/clip.mp4')
+    for (const labels of [0, [0, 1]]) {
+      const files = ['=a clip.mp4', '+b clip.mp4', '-c clip.mp4', '@d clip.mp4', 'e/clip.mp4'].map(
+        (name) => ({
+          path: join(set, name),
+          label: labels,
+        }),
+      )
+      const text = asList(files, (path) => relative(set, path))
+      expect(text).not.toMatch(/^"?[=+\-@]/m)
+      await writeFile(join(set, 'list.csv'), text)
+      expect((await gather(join(set, 'list.csv'))).files.map(({ path }) => path)).toEqual(
+        files.map(({ path }) => path),
+      )
+    }
   })
 })
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { averagePrecision, createMultiLabelMetrics } from '../../src/evaluation/average-precision.ts'
 import { worstMistakes } from '../../src/evaluation/confusion.ts'
+import { formatCsv } from '../../src/evaluation/csv.ts'
 import { createMetrics, rankOf, topClasses } from '../../src/evaluation/metrics.ts'
 import { classReportCsv, confusionCsv, metricsJson } from '../../src/evaluation/metrics-files.ts'
 
@@ -138,6 +139,21 @@ describe('metrics', () => {
     )
   })
 
+  it('writes no cell that a spreadsheet would compute', () => {
+    const [report] = result.perClass
+    for (const name of ['=1+1', '+1', '-1', '@sum', '\t=1', '=HYPERLINK("x")']) {
+      const cell = classReportCsv([report!], [name])
+        .split('\r\n')[1]!
+        .split(/,(.*),3,2/)[1]!
+      expect(cell).toBe(name.includes('"') ? `"'${name.replaceAll('"', '""')}"` : `'${name}`)
+      expect(confusionCsv({ classes: 1, counts: new Uint32Array([1]) }, [name])).toContain(
+        `'${name.slice(0, 2)}`,
+      )
+    }
+    // Numbers stay numbers.
+    expect(formatCsv([[-1, 'a-b', -0.5]])).toBe('-1,a-b,-0.5\r\n')
+  })
+
   it('writes JSON with the confusion matrix as rows', () => {
     const json = JSON.parse(metricsJson(result, ['a', 'b', 'c']))
     expect(json.confusion).toEqual([
@@ -157,6 +173,25 @@ describe('mean average precision', () => {
   it('is scikit-learn’s average precision', () => {
     // The example of scikit-learn's documentation of average_precision_score.
     expect(averagePrecision([0.1, 0.4, 0.35, 0.8], [false, false, true, true])).toBeCloseTo(0.8333, 4)
+  })
+
+  it('is scikit-learn’s with ties and with a class that no sample has', () => {
+    // scikit-learn 1.9.1: average_precision_score of the columns that have positives.
+    const metrics = createMultiLabelMetrics(4)
+    metrics.add(scores(0.9, 0.2, 0.5, 0.3), [0])
+    metrics.add(scores(0.5, 0.2, 0.5, 0.7), [1, 3])
+    metrics.add(scores(0.5, 0.9, 0.5, 0.7), [0, 1])
+    metrics.add(scores(0.1, 0.2, 0.5, 0.7), [3])
+    metrics.add(scores(0.5, 0.1, 0.5, 0.2), [0, 3])
+    metrics.add(scores(0.3, 0.9, 0.5, 0.1), [3])
+    const { averagePrecision: perClass, meanAveragePrecision } = metrics.result()
+    expect(perClass).toEqual([
+      expect.closeTo(0.8333333333333333, 12),
+      expect.closeTo(0.45, 12),
+      undefined,
+      expect.closeTo(0.6499999999999999, 12),
+    ])
+    expect(meanAveragePrecision).toBeCloseTo(0.6444444444444444, 12)
   })
 
   it('counts equal scores together: saying nothing gives the share of positives', () => {

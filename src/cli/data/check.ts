@@ -7,7 +7,7 @@ import { appendToJournal, readJournal, rewriteJournal } from '../../data/examine
 import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { asList, type Gathered, gather, keepClassesBeside } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
-import { MnVideoError } from '../../errors.ts'
+import { asMessage, MnVideoError } from '../../errors.ts'
 import { writeAtomically } from '../../files/write.ts'
 import { processorLimit } from '../../machine.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
@@ -160,7 +160,7 @@ function findings(judged: readonly Entry[], root: string, all: boolean): string[
     const more = found.length - named.length
     return [
       `${heading}: ${found.length}`,
-      ...named.map(({ path, reason }) => `  ${shownPath(within(root, path))}: ${reason}`),
+      ...named.map(({ path, reason }) => `  ${shownPath(within(root, path))}: ${asMessage(reason)}`),
       ...(more > 0 ? [`  … and ${more} more (--all names them)`] : []),
     ]
   })

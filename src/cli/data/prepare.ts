@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { prepareDataset, RECIPES, recipeNamed } from '../../data/prepare/index.ts'
 import type { Finding, Recipe } from '../../data/prepare/recipe.ts'
-import { MnVideoError } from '../../errors.ts'
+import { asMessage, MnVideoError } from '../../errors.ts'
 import { shownPath } from '../../video/paths.ts'
 import { shellQuoted } from '../report.ts'
 import { formatTable, thousands } from '../table.ts'
@@ -99,7 +99,7 @@ function findingLines(findings: readonly Finding[]): string[] {
     const rest = found.length - NAMED
     return [
       `${kind}: ${thousands(found.length)}`,
-      ...found.slice(0, NAMED).map(({ what, why }) => `  ${shownPath(what)}: ${why}`),
+      ...found.slice(0, NAMED).map(({ what, why }) => `  ${shownPath(what)}: ${asMessage(why)}`),
       ...(rest > 0 ? [`  … and ${thousands(rest)} more`] : []),
     ]
   })

@@ -80,7 +80,9 @@ async function resize(source: string, options: Options): Promise<void> {
     const target = targets.get(path)
     return target === undefined ? [] : [{ path: target, label }]
   })
-  const list = isLabelled ? join(out, listNameOf(source)) : undefined
+  // The list of a folder is named as if it were of everything.
+  const name = root === resolve(source) ? 'all.csv' : basename(source)
+  const list = isLabelled ? join(out, name) : undefined
   if (list) {
     await mkdir(out, { recursive: true })
     const files = new Map<string, string>()
@@ -129,9 +131,6 @@ async function resize(source: string, options: Options): Promise<void> {
     ].join('\n'),
   )
 }
-
-/** `lists/train.csv` → `train.csv`; a folder's list is named as if it were of everything. */
-const listNameOf = (source: string): string => (/\.\w+$/.test(source) ? basename(source) : 'all.csv')
 
 const megabytes = (bytes: number): string =>
   bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(2)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`
