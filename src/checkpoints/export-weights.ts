@@ -47,7 +47,11 @@ export function torchTensors(
       })
     }
     if (addStatistics(tensors, node.name, statistics, prefixOf(node.name))) {
-      tensors.set(`${prefixOf(node.name)}.num_batches_tracked`, { dtype: 'I64', shape: [], data: BigInt64Array.of(0n) })
+      tensors.set(`${prefixOf(node.name)}.num_batches_tracked`, {
+        dtype: 'I64',
+        shape: [],
+        data: BigInt64Array.of(0n),
+      })
     }
   }
   return tensors

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAtomically } from '../checkpoints/atomic.ts'
 import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
+import { CLASSES_FILE } from '../data/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
@@ -92,15 +93,15 @@ export async function createRun(folder: string, config: Config, labels?: readonl
   })
 }
 
-/**
- * Makes a folder as new in which a training ended before its first checkpoint: all that it has are its configuration and
- * its log.
- */
+/** What a training has written before its first checkpoint. */
+const BEGUN: readonly string[] = [CONFIG, CLASSES_FILE, LOG, 'tensorboard']
+
+/** Makes a folder as new in which a training ended before its first checkpoint: nothing was learned there. */
 export async function clearUntrained(folder: string): Promise<void> {
   const files = await readdir(folder).catch((): string[] => [])
-  if (!files.includes(LOG) || files.some((file) => file !== CONFIG && file !== LOG)) return
+  if (!files.includes(LOG) || files.some((file) => !BEGUN.includes(file))) return
   await writing(folder, async () => {
-    for (const file of files) await rm(join(folder, file), { force: true })
+    for (const file of files) await rm(join(folder, file), { recursive: true, force: true })
   })
 }
 
