@@ -178,6 +178,13 @@ describe('pretrained', () => {
         ...other,
       )
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      if (path === 'seven/model.safetensors') {
+        // What `resume` says of such a file is to do this.
+        const resumed = await run('train', 'small.yml', '--dry-run', '--set', `resume=${path}`)
+        expect(resumed.stderr).toContain(
+          'is not a checkpoint of mn-video.\nGive it as pretrained, not as resume',
+        )
+      }
       expect(stdout).toMatch(
         path === 'whole'
           ? /head +kept: 10 classes/
