@@ -5,6 +5,7 @@
 import type { SubNetwork } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import { savedShape, torchShapeOf, toTorch } from './import/layouts.ts'
+import { statisticsPrefix } from './names/mutualnet.ts'
 import type { SafetensorsTensor } from './safetensors.ts'
 
 type Tensors = Map<string, SafetensorsTensor>
@@ -25,13 +26,17 @@ export function ownTensors(
   return tensors
 }
 
-/** PyTorchVideo's state dict (for images: MutualNet's), as PyTorch lays it out. */
+/**
+ * PyTorchVideo's state dict, as PyTorch lays it out; for images MutualNet's, of a model whose `width_mult_list` has the
+ * one width.
+ */
 export function torchTensors(
   subNetwork: SubNetwork,
   weights: ParameterStore,
   statistics: BatchNormStatistics,
 ): Tensors {
   const tensors: Tensors = new Map()
+  const prefixOf = statisticsPrefix(subNetwork.network)
   for (const { node, parameters } of subNetwork.nodes) {
     for (const slice of parameters) {
       const shape = torchShapeOf(slice.role, slice.shape)
@@ -41,18 +46,27 @@ export function torchTensors(
         data: toTorch(weights.gather(slice), shape),
       })
     }
-    if (addStatistics(tensors, node.name, statistics)) {
-      tensors.set(`${node.name}.num_batches_tracked`, { dtype: 'I64', shape: [], data: BigInt64Array.of(0n) })
+    if (addStatistics(tensors, node.name, statistics, prefixOf(node.name))) {
+      tensors.set(`${prefixOf(node.name)}.num_batches_tracked`, {
+        dtype: 'I64',
+        shape: [],
+        data: BigInt64Array.of(0n),
+      })
     }
   }
   return tensors
 }
 
-function addStatistics(tensors: Tensors, node: string, statistics: BatchNormStatistics): boolean {
+function addStatistics(
+  tensors: Tensors,
+  node: string,
+  statistics: BatchNormStatistics,
+  prefix = node,
+): boolean {
   const values = statistics.get(node)
   if (!values) return false
   const { mean, variance } = values
-  tensors.set(`${node}.running_mean`, { dtype: 'F32', shape: [mean.length], data: mean })
-  tensors.set(`${node}.running_var`, { dtype: 'F32', shape: [variance.length], data: variance })
+  tensors.set(`${prefix}.running_mean`, { dtype: 'F32', shape: [mean.length], data: mean })
+  tensors.set(`${prefix}.running_var`, { dtype: 'F32', shape: [variance.length], data: variance })
   return true
 }

@@ -43,7 +43,7 @@ export function addImport(program: Command): void {
       const config = await withClassesOfData(applyOverrides(await loadConfig(path), set))
       const run = await importRun(file, config, { ...(strict && { strict }), ...(head && { head }) })
       console.log(describe(file, run))
-      if (dryRun) return console.log(`\nDry run: nothing was written.\nNext: ${withoutDryRun()}`)
+      if (dryRun) return console.log(`\nNext: ${withoutDryRun()}\n\nDry run: nothing was written.`)
       await writeRun(out, { ...run, labels: await classNamesOf(config) })
       console.log(`\n${out}: ${next(run, out)}`)
     })

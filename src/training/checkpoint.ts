@@ -77,9 +77,11 @@ export async function writeCheckpoint(
 export async function readCheckpoint(path: string, network: Network): Promise<Checkpoint> {
   const { metadata, tensors } = await readSafetensors(path)
   const fail = (what: string) => new MnVideoError('weights', `${path}: ${what}`)
-  if (metadata.format !== FORMAT) throw fail('is not a checkpoint of mn-video.')
+  const refuse = (what: string) =>
+    fail(`${what}\nGive it as pretrained, not as resume, to start anew from the weights that it has.`)
+  if (metadata.format !== FORMAT) throw refuse('is not a checkpoint of mn-video.')
   if (metadata.network !== network.name)
-    throw fail(`is of ${metadata.network}, the configuration's network is ${network.name}.`)
+    throw refuse(`is of ${metadata.network}, the configuration's network is ${network.name}.`)
   const parameters = parametersOf(network)
   const read = (prefix: string) => {
     const values = new Map(
@@ -91,7 +93,7 @@ export async function readCheckpoint(path: string, network: Network): Promise<Ch
     try {
       return new ParameterStore(network, values)
     } catch (error) {
-      throw fail(messageOf(error))
+      throw refuse(messageOf(error))
     }
   }
   const hasAverage = [...tensors.keys()].some((name) => name.startsWith('average/'))

@@ -176,7 +176,7 @@ describe('mn-video export', () => {
     expect((await weights('again')).equals(await weights('runs/x3d'))).toBe(true)
   })
 
-  it('writes our own layouts with what they are in the metadata, and does not import them by mistake', async () => {
+  it('writes our own layouts with what they are in the metadata, and imports them as what they are', async () => {
     await run('export', 'runs/x3d', '--safetensors', 'own.safetensors')
     const { metadata, tensors } = await readSafetensors(at('own.safetensors'))
     expect(metadata).toMatchObject({
@@ -185,8 +185,15 @@ describe('mn-video export', () => {
       configuration: '{"width":1,"frames":4,"size":32}',
     })
     expect(tensors.get('blocks.0.conv.conv_t.weight')!.shape).toEqual([1, 3, 3, 3, 16])
-    const { stderr } = await run('import', 'own.safetensors', '--config', 'small.yml', '--out', 'never')
-    expect(stderr).toContain("holds weights in this program's own layout")
+    for (const [file, out, strict] of [
+      ['own.safetensors', 'own', ['--strict']],
+      ['runs/x3d/model.safetensors', 'own-weights', []],
+    ] as const) {
+      const imported = await run('import', file, '--config', 'small.yml', '--out', out, ...strict)
+      expect(imported).toMatchObject({ code: 0, stderr: '' })
+      const weights = (name: string) => readFile(at(name, 'model.safetensors'))
+      expect((await weights(out)).equals(await weights('runs/x3d'))).toBe(true)
+    }
   })
 
   it.each([

@@ -58,10 +58,12 @@ function setAt(network: Network, vectors: Vectors, set: string, width: number): 
   const statistics = new Map<string, ChannelStatistics>()
   for (const [node, { mean, variance }] of initialStatistics(resolve(network, { width, frames, size }))) {
     const read = (part: string, standIn: Float32Array) => {
-      const name = `${node}${set}${part}`
+      // Where channels do not slim, MutualNet has one set for all widths.
+      const name = [`${node}${set}${part}`, `${node}.${part}`].find((one) => vectors.has(one)) ?? ''
       const vector = vectors.get(name)
       const fits = vector?.length === standIn.length
-      ;(fits ? names : absent).push(name)
+      if (fits) names.push(name)
+      else absent.push(`${node}${set}${part}`)
       return fits ? vector : standIn
     }
     statistics.set(node, { mean: read('running_mean', mean), variance: read('running_var', variance) })

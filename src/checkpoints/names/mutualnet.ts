@@ -30,6 +30,22 @@ export const mutualNet: NameScheme = {
   },
 }
 
+/**
+ * What the running statistics of a batch norm are called before their last part: MutualNet keeps those of slimmable
+ * channels in `NODE.bn.INDEX`, one for each width of its list, and those of fixed ones as PyTorch does. Video networks
+ * are PyTorchVideo's, where all are.
+ */
+export function statisticsPrefix(network: Network): (node: string) => string {
+  const nodes = new Map(network.nodes.map((node) => [node.name, node]))
+  const slims = (name: string): boolean => {
+    const node = nodes.get(name)!
+    if (node.kind === 'input') return false
+    if (node.kind === 'conv' || node.kind === 'linear') return node.out.slim !== 'fixed'
+    return slims('input' in node ? node.input : node.inputs[0]!)
+  }
+  return (node) => (network.media === 'image' && slims(node) ? `${node}.bn.0` : node)
+}
+
 /** By way of torchvision's names: a stage begins at each block with a shortcut. */
 function inflation(network: Network, names: ReadonlySet<string>): Mapping | undefined {
   const indices = new Set<number>()

@@ -25,15 +25,15 @@ export function unwrap(
   areKnown: (names: ReadonlySet<string>) => boolean,
 ): Unwrapped | undefined {
   const bare = new Map([...names].map((name) => [name, name.replace(SEGMENTS, '')]))
-  const segments = [...names].flatMap((name) => name.match(SEGMENTS) ?? [])
-  const common = [...new Set(segments)].join('')
   for (const prefix of ['', ...prefixesOf([...bare.values()])]) {
     const inner = (name: string) => {
       const found = bare.get(name) ?? name
       return found.startsWith(prefix) ? found.slice(prefix.length) : name
     }
     const inside = new Set([...names].filter((name) => bare.get(name)!.startsWith(prefix)).map(inner))
-    if (areKnown(inside)) return { wrapper: `${common}${prefix}`, names: inside, inner }
+    if (!areKnown(inside)) continue
+    const whole = [...names].find((name) => inside.has(inner(name)) && name.endsWith(inner(name))) ?? ''
+    return { wrapper: whole.slice(0, whole.length - inner(whole).length) || prefix, names: inside, inner }
   }
   return undefined
 }

@@ -85,14 +85,14 @@ describe.each(Object.entries(files))('torch %s', (_, make) => {
 })
 
 describe('torch files', () => {
-  it('are found to be parallel when every name has the prefix of DataParallel', () => {
+  it('keep the names that are in them', () => {
     const weights = new Map([
       ['module.a', tensor(a)],
       ['module.b.c', tensor(part)],
     ])
     const file = parseWeightsFile(torchZip(new Map([['state_dict', weights]]), [a]), 'file.pt')
-    expect(file).toMatchObject({ container: 'state_dict', parallel: true })
-    expect([...file.tensors.keys()]).toEqual(['a', 'b.c'])
+    expect(file).toMatchObject({ container: 'state_dict' })
+    expect([...file.tensors.keys()]).toEqual(['module.a', 'module.b.c'])
   })
 
   it('may be a state dict, or a pickle of blobs as Caffe2 writes', () => {
