@@ -45,7 +45,7 @@ export async function decodeImageView(
   config: Config,
   { size }: Configuration,
 ): Promise<Inputs> {
-  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, config, size) }
+  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, network, config, size) }
 }
 
 /** The inputs of a network made from a clip that has all the frames its largest input needs. */
