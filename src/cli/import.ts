@@ -3,9 +3,11 @@ import { type Command, Option } from 'commander'
 import { takenOf } from '../checkpoints/import/taken.ts'
 import { applyOverrides, type Config, loadConfig } from '../config/index.ts'
 import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
+import { clipSpan, testPicture } from '../data/views.ts'
 import { type ImportedRun, importRun } from '../evaluation/import-run.ts'
 import { formatMacs, isReady } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
+import type { Network } from '../network/graph.ts'
 import { collect } from './arguments.ts'
 import { describeTaken, reportLine } from './import-report.ts'
 import { shellQuoted } from './report.ts'
@@ -55,13 +57,24 @@ const withoutDryRun = (): string =>
     .map(shellQuoted)
     .join(' ')
 
-function describe(path: string, { file, network, imported }: ImportedRun): string {
+function describe(path: string, { file, config, network, imported }: ImportedRun): string {
   const widths = imported.statistics.map(({ width }) => width).join(', ')
   return [
     ...describeTaken(takenOf(path, file, network, imported, { statistics: true })),
     reportLine('statistics', widths ? `width ${widths}, ${network.frames} × ${network.size}²` : 'none'),
+    reportLine('pictures', pictures(config, network)),
   ].join('\n')
 }
+
+/** What the run will make of a file, in the words of its configuration's keys. */
+function pictures(config: Config, network: Network): string {
+  const { shortSide, side, scaling } = testPicture(network, config, network.size)
+  const { frames, stride, rate } = clipSpan(network, config)
+  const clip = network.media === 'video' ? `${frames} frames of ${frames * stride} at ${rate} a second, ` : ''
+  return `${clip}short side ${shortSide}, crop ${side}, scaling ${scaling}, mean ${config.mean.map(short)}, std ${config.std.map(short)}`
+}
+
+const short = (value: number): number => Number(value.toPrecision(4))
 
 /** What the run is good for, and the command that goes on with it. */
 function next({ network, config, table, imported }: ImportedRun, out: string): string {

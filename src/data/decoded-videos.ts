@@ -9,12 +9,14 @@ import type { Clip, ClipRequest } from '../video/decode.ts'
 import { type ClipJob, decodeClips } from '../video/decode-many.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
 import { cropRectangle, type Size, scaledSize } from '../video/geometry.ts'
-import { clipTimes, framesShownAt } from '../video/sampling.ts'
+import { clipTimes, framesShownAt, sourceTiming } from '../video/sampling.ts'
 
 /** A whole video, scaled. */
 export interface DecodedVideo {
   /** Pixels of the video as displayed, which it was scaled from. */
   readonly native: Size
+  /** Seconds that one of its frames lasts, on average. */
+  readonly frame: number
   readonly clip: Clip
 }
 
@@ -59,7 +61,7 @@ export function createDecodedVideos(shortSide: number, limit: number, files: num
       for (const [i, job] of missing.entries()) {
         const clip = decoded[i]!
         if (job instanceof MnVideoError || clip instanceof MnVideoError) failed.set(job, clip as MnVideoError)
-        else keep(job.path, { native: job.index.info, clip })
+        else keep(job.path, { native: job.index.info, frame: sourceTiming(job.index).frame, clip })
       }
       return jobs.map((job) => {
         if (job instanceof MnVideoError) return job
@@ -70,13 +72,13 @@ export function createDecodedVideos(shortSide: number, limit: number, files: num
 }
 
 /** All of a job's video, scaled. */
-function wholeOf({ path, index }: ClipJob, shortSide: number): ClipJob {
+function wholeOf({ path, index, request: { scaling = 'antialiased' } }: ClipJob, shortSide: number): ClipJob {
   const side = Math.min(shortSide, index.info.width, index.info.height)
-  return { path, index, request: { times: [...index.times], shortSide: side } }
+  return { path, index, request: { times: [...index.times], shortSide: side, scaling } }
 }
 
 /** What `decodeClip` would give for a request, but for how pixels are interpolated: bilinear, from the scaled frames. */
-export function cutClip({ native, clip }: DecodedVideo, request: ClipRequest): FrameBatch {
+export function cutClip({ native, frame, clip }: DecodedVideo, request: ClipRequest): FrameBatch {
   const { times, shortSide, crop, flip = false } = request
   if (!('frames' in times) || shortSide === undefined || !crop) throw new Error('not a training clip')
   const scaled = scaledSize(native, shortSide)
@@ -84,13 +86,13 @@ export function cutClip({ native, clip }: DecodedVideo, request: ClipRequest): F
   const columns = samples(left, width, clip.width / scaled.width, clip.width)
   const rows = samples(top, height, clip.height / scaled.height, clip.height)
   if (flip) columns.reverse()
-  const shown = framesShownAt(clip.times, clipTimes(times, times.start ?? 0))
+  const shown = framesShownAt(clip.times, clipTimes(times, times.start ?? 0, frame))
   const data = new Uint8Array(shown.length * height * width * 3)
   let target = 0
-  for (const frame of shown) {
+  for (const place of shown) {
     for (const row of rows) {
-      const upper = (frame * clip.height + row.from) * clip.width
-      const lower = (frame * clip.height + row.to) * clip.width
+      const upper = (place * clip.height + row.from) * clip.width
+      const lower = (place * clip.height + row.to) * clip.width
       for (const column of columns) {
         const [a, b] = [(upper + column.from) * 3, (upper + column.to) * 3]
         const [c, d] = [(lower + column.from) * 3, (lower + column.to) * 3]

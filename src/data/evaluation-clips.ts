@@ -95,7 +95,7 @@ function testDecoder(
 
   const alone = async (sample: number, signal: AbortSignal): Promise<readonly FrameBatch[]> => {
     const source = dataset.source(sample)
-    if (network.media === 'image') return [await imageTestClip(source, config, size)]
+    if (network.media === 'image') return [await imageTestClip(source, network, config, size)]
     const path = dataset.name(sample)
     const index = await indexes.of(path, { signal })
     return videoTestClips(path, network, config, { size, views }, { signal, index })
@@ -104,7 +104,7 @@ function testDecoder(
   const job = async (sample: number, signal: AbortSignal): Promise<ClipJob> => {
     const path = dataset.name(sample)
     const index = await indexes.of(path, { signal })
-    return { path, index, request: testViewsRequest(network, config, { size, views }, index.duration) }
+    return { path, index, request: testViewsRequest(network, config, { size, views }, index) }
   }
 
   return async (samples: readonly number[], signal: AbortSignal): Promise<Evaluated[]> => {

@@ -22,7 +22,7 @@ export function drawTrainingClip(
   random: Random,
   video: Size & { readonly duration: number },
   span: ClipSpan,
-  config: Pick<Config, 'train_short_side' | 'image_size' | 'flip'>,
+  config: Pick<Config, 'train_short_side' | 'image_size' | 'scaling' | 'flip'>,
 ): ClipRequest {
   const [shortest, longest] = config.train_short_side
   const size = config.image_size
@@ -32,6 +32,7 @@ export function drawTrainingClip(
   return {
     times: { ...span, start },
     shortSide,
+    scaling: config.scaling,
     crop: {
       size,
       position: { x: drawShare(random, scaled.width - size), y: drawShare(random, scaled.height - size) },
@@ -50,9 +51,9 @@ const SMALLEST_AREA = { imagenet1k_basic: 0.08, imagenet1k_mobile: 0.25 } as con
 export function drawRegion(
   random: Random,
   native: Size,
-  config: Pick<Config, 'data_transforms' | 'image_size' | 'flip'>,
+  config: Pick<Config, 'data_transforms' | 'image_size' | 'scaling' | 'flip'>,
 ): ImageRegion {
-  const size = config.image_size
+  const { image_size: size, scaling } = config
   const flip = drawFlip(random, config)
   const smallest = SMALLEST_AREA[config.data_transforms]
   for (let attempt = 0; attempt < 10; attempt++) {
@@ -63,9 +64,9 @@ export function drawRegion(
     if (width < 1 || height < 1 || width > native.width || height > native.height) continue
     const top = random.integer(native.height - height + 1)
     const left = random.integer(native.width - width + 1)
-    return { region: { left, top, width, height }, size, flip }
+    return { region: { left, top, width, height }, size, flip, scaling }
   }
-  return { region: centredRegion(native), size, flip }
+  return { region: centredRegion(native), size, flip, scaling }
 }
 
 /** CIFAR's training crop: padded by 4 reflected pixels on each side, cropped to its own size, mirrored. */

@@ -7,8 +7,9 @@ import type { FrameBatch } from '../engines/engine.ts'
 import { decodeImage, type PictureOptions } from '../image/decode.ts'
 import type { Network } from '../network/graph.ts'
 import type { Clip, ClipRequest, DecodeOptions } from '../video/decode.ts'
-import { cropRectangle } from '../video/geometry.ts'
-import { type ClipSpan, clipTimes, type Views, viewStarts } from '../video/sampling.ts'
+import type { FrameIndex } from '../video/frame-index.ts'
+import { cropRectangle, type Scaling } from '../video/geometry.ts'
+import { type ClipSpan, type Views, viewMoments } from '../video/sampling.ts'
 import { decodeViews } from '../video/views.ts'
 import { cropFrames } from './crop.ts'
 import { resizeFrames } from './resize.ts'
@@ -26,12 +27,34 @@ export function clipSpan(network: Network, config: Config): ClipSpan {
 export const decodedSize = (network: Network, size: number): number =>
   hasWholeInput(network) ? Math.max(size, network.size) : size
 
+/** The picture that a configuration's test crops are cut from: everything that programs which prepare inputs must know. */
+export interface TestPicture {
+  /** Pixels a side of the crops, which are as large as the network's largest input. */
+  readonly side: number
+  /** Pixels of the shorter side that the picture is scaled to. */
+  readonly shortSide: number
+  readonly scaling: Scaling
+}
+
 /**
- * Decodes the test views of a video, each spatial crop of the first temporal view, then of the next. A single
- * crop is cut from the middle of a picture scaled as in training; three crops cover the whole picture, scaled to
- * the crop's size (as PySlowFast tests).
+ * The one rule of testing. Up to the training size a crop keeps its share of the picture, 224 of 256 for most recipes;
+ * above it crops grow within a picture of the full size's short side, as PySlowFast tests 256 of 256.
  *
- * @param size pixels a side of the configuration's input; the crops are as large as its largest input
+ * @param size pixels a side of the configuration's input
+ */
+export function testPicture(network: Network, config: Config, size: number): TestPicture {
+  const side = decodedSize(network, size)
+  const isVideo = network.media === 'video'
+  const [full, whole] = [config.image_size, isVideo ? config.short_side : config.image_resize]
+  const shortSide = side <= full ? Math.round((side * whole) / full) : Math.max(side, whole)
+  return { side, shortSide, scaling: config.scaling }
+}
+
+/**
+ * Decodes the test views of a video, each spatial crop of the first temporal view, then of the next: the centre of the
+ * picture, or its middle and both ends along the long side.
+ *
+ * @param size pixels a side of the configuration's input
  * @param take which of each clip's frames to decode, by position; all by default
  */
 export async function videoTestClips(
@@ -41,10 +64,10 @@ export async function videoTestClips(
   { size, views, take }: { readonly size: number; readonly views: Views; readonly take?: readonly number[] },
   options: DecodeOptions = {},
 ): Promise<FrameBatch[]> {
-  const { side, shortSide } = testScale(network, config, size, views)
+  const { side, ...picture } = testPicture(network, config, size)
   const clips = await decodeViews(
     file,
-    { ...clipSpan(network, config), views, size: side, shortSide, ...(take && { take }) },
+    { ...clipSpan(network, config), ...picture, views, size: side, ...(take && { take }) },
     options,
   )
   return clips.map(asBatch)
@@ -58,34 +81,27 @@ export function testViewsRequest(
   network: Network,
   config: Config,
   { size, views }: { readonly size: number; readonly views: Views },
-  duration: number,
+  index: FrameIndex,
 ): ClipRequest {
-  const span = clipSpan(network, config)
-  const { side, shortSide } = testScale(network, config, size, views)
+  const { side, ...picture } = testPicture(network, config, size)
   return {
-    times: viewStarts(duration, span, views.temporal).flatMap((start) => clipTimes(span, start)),
-    shortSide,
+    ...picture,
+    times: viewMoments(index, clipSpan(network, config), views.temporal).flat(),
     crop: { size: side, position: 'centre' },
   }
-}
-
-/** Pixels a side of the crops, as large as the network's largest input, and of the picture that they are cut from. */
-function testScale(network: Network, config: Config, size: number, views: Views) {
-  const side = decodedSize(network, size)
-  const shortSide = views.spatial === 3 ? side : Math.round((side * config.short_side) / config.image_size)
-  return { side, shortSide }
 }
 
 /** The test view of an image, in a file or in memory: scaled, then the centre crop. */
 export async function imageTestClip(
   source: { readonly path: string } | FrameBatch,
+  network: Network,
   config: Config,
   size: number,
   options: PictureOptions = {},
 ): Promise<FrameBatch> {
-  const shortSide = Math.round((size * config.image_resize) / config.image_size)
-  const crop = { size, position: 'centre' } as const
-  if ('path' in source) return asBatch(await decodeImage(source.path, { shortSide, crop }, options))
+  const { side, shortSide, scaling } = testPicture(network, config, size)
+  const crop = { size: side, position: 'centre', halves: 'even' } as const
+  if ('path' in source) return asBatch(await decodeImage(source.path, { shortSide, scaling, crop }, options))
   const scaled = resizeFrames(source, shortSide)
   return cropFrames(scaled, cropRectangle(scaled, crop))
 }

@@ -7,7 +7,7 @@ import type { TrainingLoader } from '../data/loader.ts'
 import type { FrameBatch, Trainer } from '../engines/engine.ts'
 import { BATCH_NORM_EPSILON } from '../network/builder.ts'
 import type { Configuration, Network } from '../network/graph.ts'
-import { configurationKey, resolve } from '../network/resolve.ts'
+import { configurationKey, resolve, trainedSize } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
 import { toInputs } from './views.ts'
 
@@ -30,8 +30,8 @@ export async function calibrate(
   let done = 0
   for await (const clips of batches) {
     for (const configuration of configurations) {
-      const inputs = toInputs(network, configuration, clips)
-      const found = await trainer.statistics(resolve(network, configuration), inputs)
+      const trained = trainedSize(network, configuration)
+      const found = await trainer.statistics(resolve(network, trained), toInputs(network, trained, clips))
       const key = configurationKey(configuration)
       const average = averages.get(key)
       if (average) moveTowards(average, found, 1 / (done + 1))

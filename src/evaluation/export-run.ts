@@ -6,6 +6,7 @@ import { encodeModel } from '../checkpoints/onnx/model.ts'
 import { findRuntime, largestDifference, runOnnx } from '../checkpoints/onnx/runtime.ts'
 import { writeSafetensors } from '../checkpoints/safetensors.ts'
 import type { Config } from '../config/index.ts'
+import { clipSpan, testPicture } from '../data/views.ts'
 import type { FrameBatch, Inputs } from '../engines/engine.ts'
 import { openEngine } from '../engines/index.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
@@ -111,33 +112,41 @@ function description({ run, entry, subNetwork }: Export): Record<string, string>
   }
 }
 
-/** From a decoded picture to what the graph takes in: `(pixel / 255 − mean) / std`, RGB. */
+/** From a video or image to what the graph takes in, as `eval` does it: every rule with its numbers. */
 function preprocessing(config: Config, { network, configuration, nodes }: SubNetwork) {
   const video = network.media === 'video'
-  const whole = network.frames * config.alpha
+  const { side, shortSide, scaling } = testPicture(network, config, configuration.size)
+  const span = clipSpan(network, config)
   const inputs = nodes
     .filter((resolved) => isKind(resolved, 'input'))
     .map(({ node, shape: { frames, height, width } }) => [
       node.name,
-      { frames, height, width, ...(video && { clip_frames: subsampleFrames(whole, frames) }) },
+      {
+        frames,
+        height,
+        width,
+        ...(video && { clip_frames: subsampleFrames(span.frames, frames) }),
+        ...(height !== side && { resized: 'from the crop, bilinear, align_corners' }),
+      },
     ])
-  const { size } = configuration
   return {
     layout: video ? 'N, RGB, frames, height, width' : 'N, RGB, height, width',
     pixels: '(value / 255 - mean) / std',
     mean: config.mean,
     std: config.std,
-    ...(video
-      ? {
-          short_side: Math.round((size * config.short_side) / config.image_size),
-          crop: 'centre',
-          clip: {
-            frames: whole,
-            stride: config.frame_stride / config.alpha,
-            frames_per_second: config.clip_fps,
-          },
-        }
-      : { short_side: Math.round((size * config.image_resize) / config.image_size), crop: 'centre' }),
+    short_side: shortSide,
+    scaling,
+    crop: 'centre',
+    crop_size: side,
+    ...(video && {
+      clip: {
+        frames: span.frames,
+        stride: span.stride,
+        frames_per_second: span.rate,
+      },
+      sampling:
+        'linspace(0, clip.frames * clip.stride * fps / clip.frames_per_second - 1, clip.frames), rounded down, in frames of the source, which has fps of them a second',
+    }),
     inputs: Object.fromEntries(inputs),
   }
 }

@@ -2,11 +2,12 @@
 import { type Imported, type ImportOptions, importWeights } from '../checkpoints/import/import-weights.ts'
 import { mutualNet } from '../checkpoints/names/mutualnet.ts'
 import { readWeightsFile, type WeightsFile } from '../checkpoints/weights-file.ts'
-import type { Config } from '../config/index.ts'
+import { applyOverrides, type Config, givenKeysOf } from '../config/index.ts'
 import { buildNetwork, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
+import type { Scaling } from '../video/geometry.ts'
 import { publishedTable } from './published-table.ts'
 import { type QueryTable, type TableEntry, untrainedTable } from './query-table.ts'
 import { type NewRun, statisticsFile } from './run-folder.ts'
@@ -24,17 +25,18 @@ export interface ImportedRun extends NewRun {
  */
 export async function importRun(
   path: string,
-  config: Config,
+  given: Config,
   options: Pick<ImportOptions, 'head' | 'strict'> = {},
 ): Promise<ImportedRun> {
-  const network = buildNetwork(config)
+  const network = buildNetwork(given)
   const file = await readWeightsFile(path)
   const imported = importWeights(network, file, path, {
     ...options,
-    widths: config.width_mult_list,
-    seed: config.random_seed,
-    initialisation: initialisationOf(config),
+    widths: given.width_mult_list,
+    seed: given.random_seed,
+    initialisation: initialisationOf(given),
   })
+  const config = withScaling(given, imported.report.scaling)
   return {
     config,
     network,
@@ -44,6 +46,12 @@ export async function importRun(
     ...(await tableOf(network, config, imported)),
   }
 }
+
+/** Preprocessing is a part of the weights: the run scales pictures as they were trained, unless it was told otherwise. */
+const withScaling = (config: Config, scaling: Scaling = config.scaling): Config =>
+  scaling === config.scaling || givenKeysOf(config).includes('scaling')
+    ? config
+    : applyOverrides(config, [`scaling=${scaling}`])
 
 /**
  * Statistics are those of full frames and size at the widths that the file has them for. Where everything is

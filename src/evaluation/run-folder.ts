@@ -12,7 +12,7 @@ import { unfinishedName } from '../files/temporary.ts'
 import { writeAtomically } from '../files/write.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
-import { configurationKey, resolve } from '../network/resolve.ts'
+import { configurationKey, resolve, trainedSize } from '../network/resolve.ts'
 import { type BatchNormStatistics, initialStatistics, type ParameterStore } from '../network/store.ts'
 import { keepLabels, labelsToKeep } from './labels.ts'
 import { digestOf, parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
@@ -303,13 +303,14 @@ function checkTable(table: QueryTable, network: Network, file: string): void {
 }
 
 /**
- * The batch-norm statistics of a configuration of the table.
+ * The batch-norm statistics of a configuration of the table, or of one above the training size.
  *
  * @throws MnVideoError `run` when a trained entry has none: without its own statistics a configuration guesses
  */
 export async function readStatistics(run: Run, entry: TableEntry): Promise<BatchNormStatistics> {
   const subNetwork = resolve(run.network, entry)
-  if (!entry.statistics) {
+  const statistics = entry.statistics ?? trainedStatistics(run, entry)
+  if (!statistics) {
     if (!run.table.trained) return initialStatistics(subNetwork)
     throw new MnVideoError(
       'run',
@@ -318,14 +319,20 @@ export async function readStatistics(run: Run, entry: TableEntry): Promise<Batch
         'Or choose a configuration of the query table that has some.',
     )
   }
-  const file = join(run.folder, entry.statistics)
-  const { statistics, weights } = await readStatisticsFile(file, subNetwork)
-  if (weights === undefined || run.table.weights === undefined || weights === run.table.weights)
-    return statistics
+  const file = join(run.folder, statistics)
+  const read = await readStatisticsFile(file, subNetwork)
+  if (read.weights === undefined || run.table.weights === undefined || read.weights === run.table.weights)
+    return read.statistics
   throw new MnVideoError(
     'run',
     `${file}: belongs to other weights. Test the run again: mn-video test ${run.folder}`,
   )
+}
+
+/** The statistics' file of the same configuration at the training size, for one above it. */
+function trainedStatistics({ network, table }: Run, configuration: TableEntry): string | undefined {
+  const key = configurationKey(trainedSize(network, configuration))
+  return table.entries.find((entry) => configurationKey(entry) === key)?.statistics
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * Decodes still images with sharp, as clips of one frame: turned upright, on black, 8-bit sRGB. What a file is, is told
- * by its content, and it must be pixels: formats that may name other files, such as SVG, are not read.
+ * by its content, and it must be pixels: formats that may name other files, such as SVG, are not read. They are scaled
+ * here: sharp's linear kernel shifts what it enlarges by half a pixel, and lets libjpeg shrink what it reduces.
  */
 import { open as openFile } from 'node:fs/promises'
 import type { Sharp } from 'sharp'
@@ -14,9 +15,11 @@ import {
   type PictureRequest,
   planPicture,
   type Rectangle,
+  type Scaling,
   type Size,
 } from '../video/geometry.ts'
 import { type MediaFile, mediaFile } from '../video/paths.ts'
+import { createScaler, type ScaleRequest } from './scale.ts'
 import { loadSharp } from './sharp.ts'
 
 /** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */
@@ -26,7 +29,7 @@ export function imageTestView(size: number): PictureRequest {
 
 /**
  * Decodes an image: its EXIF orientation applied, transparency laid on black, grey, CMYK and 16-bit brought to
- * 8-bit sRGB, of an animation the first frame. Scaling is bilinear with antialiasing, as PIL's is.
+ * 8-bit sRGB, of an animation the first frame. Scaling is what PIL's bilinear filter gives, or PyTorch's.
  *
  * @returns data [1, H, W, 3], at time 0
  * @throws MnVideoError 'media', one line naming the file and why; 'cancelled' by the signal
@@ -38,12 +41,7 @@ export async function decodeImage(
 ): Promise<Clip> {
   checkOptions('decodeImage', request, PICTURE_OPTIONS)
   checkOptions('decodeImage', options, LIMITS)
-  return decode(path, options, (picture, native, shown) => {
-    const plan = planPicture(shown, native, request)
-    if (plan.isScaled) picture.resize(plan.scaled.width, plan.scaled.height, SCALING)
-    if (plan.crop) picture.extract(plan.crop)
-    if (plan.flip) picture.flop()
-  })
+  return decode(path, options, (native, shown) => planPicture(shown, native, request))
 }
 
 /** What every call that decodes a picture accepts. */
@@ -62,6 +60,8 @@ export interface ImageRegion {
   /** Pixels a side. */
   readonly size: number
   readonly flip?: boolean
+  /** Antialiased where left out. */
+  readonly scaling?: Scaling
 }
 
 /**
@@ -70,20 +70,23 @@ export interface ImageRegion {
  * @throws MnVideoError 'media', one line naming the file and why
  */
 export async function decodeImageRegion(path: string, choose: (native: Size) => ImageRegion): Promise<Clip> {
-  return decode(path, {}, (picture, native, shown) => {
+  return decode(path, {}, (native, shown) => {
     planPicture(shown, native, {})
-    const { region, size, flip } = choose(native)
-    picture.extract(region).resize(size, size, SCALING)
-    if (flip) picture.flop()
+    const { region, size, flip = false, scaling = 'antialiased' } = choose(native)
+    const scaled = { width: size, height: size }
+    return { region, native: region, scaled, scaling, flip }
   })
 }
 
-const SCALING = { fit: 'fill', kernel: 'linear' } as const
+/** The part of a picture to decode, all of it where left out, and what to make of it. */
+interface Decoding extends ScaleRequest {
+  readonly region?: Rectangle
+}
 
 async function decode(
   path: string,
   options: PictureOptions,
-  transform: (picture: Sharp, native: Size, shown: string) => void,
+  choose: (native: Size, shown: string) => Decoding,
 ): Promise<Clip> {
   const file = await mediaFile(path)
   const refuse = refusalOf(file)
@@ -94,8 +97,9 @@ async function decode(
       .metadata()
       .catch((error: unknown) => Promise.reject(refuse(error))),
   )
+  const { region, ...scaling } = choose(autoOrient, file.shown)
   const picture = open().autoOrient()
-  transform(picture, autoOrient, file.shown)
+  if (region) picture.extract(region)
   const { data, info } = await until(
     picture
       .flatten({ background: '#000' })
@@ -105,13 +109,10 @@ async function decode(
       .toBuffer({ resolveWithObject: true })
       .catch((error: unknown) => Promise.reject(refuse(error))),
   )
-  return {
-    data: threeChannels(data, info.channels),
-    frames: 1,
-    height: info.height,
-    width: info.width,
-    times: [0],
-  }
+  const { width, height } = scaling.crop ?? scaling.scaled
+  const pixels = Buffer.alloc(width * height * 3)
+  createScaler(scaling)(threeChannels(data, info.channels), pixels)
+  return { data: pixels, frames: 1, height, width, times: [0] }
 }
 
 /**

@@ -84,6 +84,15 @@ export function resolve(network: Network, configuration: Configuration): SubNetw
   }
 }
 
+/**
+ * The configuration whose batch-norm statistics another one runs with: above the training size pictures show more, not
+ * larger things, so that the training size's are theirs (as PySlowFast tests at 256 what it trained at 224).
+ */
+export const trainedSize = (network: Network, configuration: Configuration): Configuration => ({
+  ...configuration,
+  size: Math.min(configuration.size, network.size),
+})
+
 /** The full configuration: the widest (at most 1), all frames, the training size. */
 export const fullConfiguration = (network: Network): Configuration => ({
   width: 1,

@@ -8,6 +8,7 @@ import { findBinaries } from './binaries.ts'
 import { type Clip, type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
 import { type RunOptions, run } from './ffmpeg.ts'
 import { everyFrame, exactInput, type FrameIndex, FrameLog } from './frame-index.ts'
+import { createFramePixels } from './frame-pixels.ts'
 import { type PicturePlan, planPicture, requireBytes } from './geometry.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
 import {
@@ -115,7 +116,10 @@ async function pullTogether(
   options: RunOptions,
 ): Promise<Map<Planned, Uint8Array>> {
   const { ffmpeg, version } = await findBinaries()
-  const arriving = clips.map((clip) => ({ clip, data: new Uint8Array(clip.bytes), received: 0 }))
+  const arriving = clips.map((clip) => {
+    const data = new Uint8Array(clip.bytes)
+    return { clip, data, pixels: createFramePixels(clip.plan, data) }
+  })
   const chains = clips.map(({ index, filters }, i) => {
     return `[${i}:${index.info.streamIndex}]${filters}[clip${i}]`
   })
@@ -149,12 +153,11 @@ async function pullTogether(
         for (const { log } of clips) log.add(line)
       },
       onOutput: () => true,
-      onPipes: arriving.map((each) => (piece) => {
-        if (each.received + piece.length > each.data.length) return false
-        each.data.set(piece, each.received)
-        each.received += piece.length
-        return true
-      }),
+      onPipes: arriving.map(
+        ({ pixels }) =>
+          (piece) =>
+            pixels.add(piece),
+      ),
     })
   } catch (error) {
     // No progress on one of many files: each is tried by itself.
@@ -162,10 +165,11 @@ async function pullTogether(
   }
   return new Map(
     arriving
-      .filter(({ clip: { index, stretch, log }, data, received }) => {
+      .filter(({ clip: { index, stretch, log }, pixels }) => {
         const pts = ptsOf(index, stretch, log)
         const isComplete =
-          received === data.length && stretch.positions.every((position, i) => pts[i] === index.pts[position])
+          pixels.frames === stretch.positions.length &&
+          stretch.positions.every((position, i) => pts[i] === index.pts[position])
         // Which file was complained of is not told: it counts against all.
         return isComplete && isSound(index, stretch, log, isComplete, errors)
       })

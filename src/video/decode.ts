@@ -9,7 +9,7 @@ import type { FrameIndex } from './frame-index.ts'
 import { PICTURE_OPTIONS, type PictureRequest, requireBytes } from './geometry.ts'
 import { shownPath } from './paths.ts'
 import { type PulledFrames, type PullOptions, pullFrames } from './pull-frames.ts'
-import { type ClipSpan, clipTimes, viewStarts } from './sampling.ts'
+import { type ClipSpan, clipTimes, sourceTiming, viewMoments } from './sampling.ts'
 
 /** Frames as a network takes them in. */
 export interface Clip {
@@ -63,7 +63,8 @@ export async function decodeClip(
 /** The moments of a clip's frames, in seconds from the video's first. */
 export function momentsOf({ times }: ClipRequest, index: FrameIndex): readonly number[] {
   if (!('frames' in times)) return times
-  return clipTimes(times, times.start ?? viewStarts(index.duration, times, 1)[0]!)
+  if (times.start === undefined) return viewMoments(index, times, 1)[0]!
+  return clipTimes(times, times.start, sourceTiming(index).frame)
 }
 
 /** The clip that frames pulled make: those shown at several moments are repeated. */

@@ -26,19 +26,35 @@ export interface Crop {
   /** Pixels a side. */
   readonly size: number
   readonly position: CropPosition
+  /** Which way a centred crop goes by half a pixel: up, as PySlowFast's (default), or to the even one, as torchvision's. */
+  readonly halves?: 'up' | 'even'
 }
+
+/**
+ * How pictures are scaled, by a triangle filter either way: antialiased averages all pixels under a new one when reducing (PIL, and FFmpeg
+ * but for rounding), bilinear reads the four around its centre, whatever the size (PyTorch's `interpolate`, with which
+ * PySlowFast and PyTorchVideo scale).
+ */
+export type Scaling = 'antialiased' | 'bilinear'
 
 /** What to make of a picture. */
 export interface PictureRequest {
   /** Scales so that the short side has this many pixels, aspect kept; left out, the native size is kept. */
   readonly shortSide?: number
+  /** Antialiased where left out. */
+  readonly scaling?: Scaling
   readonly crop?: Crop
   /** Mirrors left and right, after cropping. */
   readonly flip?: boolean
 }
 
 /** The sizes and the crop are checked where the picture is planned. */
-export const PICTURE_OPTIONS: OptionTable<PictureRequest> = { shortSide: any, crop: object, flip: flag }
+export const PICTURE_OPTIONS: OptionTable<PictureRequest> = {
+  shortSide: any,
+  scaling: any,
+  crop: object,
+  flip: flag,
+}
 
 /** A picture may have at most this many pixels a side, and MAX_PIXELS in all, before and after scaling. */
 export const MAX_SIDE = 16_384
@@ -48,8 +64,10 @@ export const MAX_BYTES = 2 ** 30
 
 /** How a picture of a given size becomes the requested one. */
 export interface PicturePlan {
+  readonly native: Size
   readonly scaled: Size
   readonly isScaled: boolean
+  readonly scaling: Scaling
   readonly crop: Rectangle | undefined
   readonly flip: boolean
   /** The size that comes out. */
@@ -61,6 +79,7 @@ export function planPicture(shown: string, native: Size, request: PictureRequest
   requireSide(shown, 'short side', request.shortSide)
   requireSide(shown, 'crop', request.crop?.size)
   requireBounded(shown, 'is', native)
+  requireScaling(shown, request.scaling)
   const scaled = request.shortSide === undefined ? native : scaledSize(native, request.shortSide)
   requireBounded(shown, 'would be scaled to', scaled)
   const crop = request.crop && cropRectangle(scaled, request.crop)
@@ -71,8 +90,10 @@ export function planPicture(shown: string, native: Size, request: PictureRequest
     )
   }
   return {
+    native: { width: native.width, height: native.height },
     scaled,
     isScaled: request.shortSide !== undefined,
+    scaling: request.scaling ?? 'antialiased',
     crop,
     flip: request.flip ?? false,
     output: crop ?? scaled,
@@ -95,14 +116,22 @@ export function scaledSize({ width, height }: Size, shortSide: number): Size {
     : { width: Math.floor((width * shortSide) / height), height: shortSide }
 }
 
-/** A centred crop leaves the larger half left and above (PySlowFast's uniform_crop rounds up). */
-export function cropRectangle(picture: Size, { size, position }: Crop): Rectangle {
+export function cropRectangle(picture: Size, { size, position, halves = 'up' }: Crop): Rectangle {
   const room = { x: picture.width - size, y: picture.height - size }
   const along = position === 'start' ? 0 : position === 'end' ? 1 : 0.5
   const landscape = picture.width >= picture.height
   const share =
     typeof position === 'object' ? position : { x: landscape ? along : 0.5, y: landscape ? 0.5 : along }
-  return { left: Math.ceil(room.x * share.x), top: Math.ceil(room.y * share.y), width: size, height: size }
+  const offset = (exact: number) => {
+    const isHalf = Math.abs(exact % 1) === 0.5
+    return halves === 'even' ? (isHalf ? 2 * Math.round(exact / 2) : Math.round(exact)) : Math.ceil(exact)
+  }
+  return { left: offset(room.x * share.x), top: offset(room.y * share.y), width: size, height: size }
+}
+
+function requireScaling(shown: string, scaling: Scaling = 'antialiased'): void {
+  if (scaling === 'antialiased' || scaling === 'bilinear') return
+  throw new MnVideoError('media', `${shown}: scaling: must be antialiased or bilinear, not ${scaling}.`)
 }
 
 function requireSide(shown: string, name: string, value: number | undefined): void {

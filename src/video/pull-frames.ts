@@ -13,6 +13,7 @@ import {
   indexByDecoding,
   readFrameIndex,
 } from './frame-index.ts'
+import { createFramePixels, isScaledHere } from './frame-pixels.ts'
 import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from './geometry.ts'
 import { type MediaFile, mediaFile } from './paths.ts'
 import { framesShownAt } from './sampling.ts'
@@ -166,7 +167,7 @@ async function pullStretch(
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
   const log = new FrameLog()
-  let received = 0
+  const pixels = createFramePixels(plan, room)
   const errors = await run({
     ...options,
     file,
@@ -193,17 +194,11 @@ async function pullStretch(
       ],
     }),
     onLine: (line) => log.add(line),
-    onOutput: (piece) => {
-      if (received + piece.length > room.length) return false
-      room.set(piece, received)
-      received += piece.length
-      return true
-    },
+    onOutput: (piece) => pixels.add(piece),
   })
-  const whole = Math.floor(received / (plan.output.width * plan.output.height * 3))
   const positionOf = new Map(positions.map((position) => [index.pts[position]!, position]))
   const places = ptsOf(index, stretch, log)
-    .slice(0, whole)
+    .slice(0, pixels.frames)
     .map((pts) => positionOf.get(pts))
   const stranger = places.indexOf(undefined)
   const arrived = places.slice(0, stranger < 0 ? undefined : stranger) as number[]
@@ -295,8 +290,13 @@ function picked(runs: readonly Run[]): string {
   return `(${terms.join('+')})`
 }
 
-/** The scale filter stands even at native size: a video may change its size midway, its clip may not. */
-export function pictureFilters({ scaled, isScaled, crop, flip }: PicturePlan): string[] {
+/**
+ * The scale filter stands even at native size: a video may change its size midway, its clip may not. Frames that are
+ * scaled here come out as they are.
+ */
+export function pictureFilters(plan: PicturePlan): string[] {
+  const { native, scaled, isScaled, crop, flip } = plan
+  if (isScaledHere(plan)) return [`scale=${native.width}:${native.height}`, 'format=rgb24']
   const filters = [
     `scale=${scaled.width}:${scaled.height}${isScaled ? ':flags=bilinear' : ''}`,
     'format=rgb24',

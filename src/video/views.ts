@@ -2,15 +2,17 @@
  * Decodes the test views of a video: N uniformly spaced clips × 1 or 3 crops, in one pass over the file.
  */
 import type { Clip, DecodeOptions } from './decode.ts'
-import { type Crop, cropRectangle, type Rectangle, requireBytes } from './geometry.ts'
+import { type Crop, cropRectangle, type Rectangle, requireBytes, type Scaling } from './geometry.ts'
 import { shownPath } from './paths.ts'
 import { pullFrames } from './pull-frames.ts'
-import { type ClipSpan, clipTimes, type Views, viewStarts } from './sampling.ts'
+import { type ClipSpan, type Views, viewMoments } from './sampling.ts'
 
 export interface ViewsRequest extends ClipSpan {
   readonly views: Views
   /** Pixels of the short side after scaling; size where left out. */
   readonly shortSide?: number
+  /** Antialiased where left out. */
+  readonly scaling?: Scaling
   /** Pixels a side of the square crops. */
   readonly size: number
   /** Which of each clip's frames to decode, by position; all by default. A clip then has just these. */
@@ -28,19 +30,18 @@ export async function decodeViews(
   request: ViewsRequest,
   options: DecodeOptions = {},
 ): Promise<Clip[]> {
-  const { views, size, shortSide = size, take } = request
+  const { views, size, shortSide = size, scaling = 'antialiased', take } = request
   const frames = take?.length ?? request.frames
   requireBytes(shownPath(path), views.temporal * views.spatial * frames * size * size * 3)
   const centre: Crop = { size, position: 'centre' }
   const pulled = await pullFrames(
     path,
     (index) =>
-      viewStarts(index.duration, request, views.temporal).flatMap((start) => {
-        const moments = clipTimes(request, start)
-        return take ? take.map((position) => moments[position]!) : moments
-      }),
+      viewMoments(index, request, views.temporal).flatMap((moments) =>
+        take ? take.map((position) => moments[position]!) : moments,
+      ),
     // Three crops are cut here out of whole frames, which cost less to move than to decode three times.
-    views.spatial === 1 ? { shortSide, crop: centre } : { shortSide },
+    views.spatial === 1 ? { shortSide, scaling, crop: centre } : { shortSide, scaling },
     options,
   )
   const crops = ((): Rectangle[] => {

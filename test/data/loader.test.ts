@@ -83,7 +83,7 @@ describe('training batches', () => {
     expect(loader.bad.size).toBe(0)
   })
 
-  it('have frames a stride apart', async () => {
+  it('have frames spread from the first to the last of the clip', async () => {
     // The crop is the whole picture, so that the frames' numbers can be read off it.
     const square = await renderClip(folder.path('square.mp4'), { size: '32x32', seconds: 0.7 })
     const { config, network } = setUp('', 'num_classes: 1\ntrain_short_side: [32, 32]\nflip: false')
@@ -91,7 +91,8 @@ describe('training batches', () => {
     for await (const { clips } of openTrainingLoader(data, network, config).epoch(5)) {
       const pictures = { ...clips, data: clips.data as Uint8Array }
       const [first, ...rest] = [0, 1, 2, 3].map((i) => frameNumber(pictures, i))
-      expect(rest).toEqual([first! + 2, first! + 4, first! + 6])
+      // trunc(linspace(0, 4 · 2 − 1, 4)); the start of this epoch's clip lies on a frame or little after it.
+      expect(rest).toEqual([first! + 2, first! + 4, first! + 7])
     }
   })
 

@@ -43,7 +43,12 @@ describe('random numbers by place', () => {
 })
 
 describe('a training clip', () => {
-  const config = { train_short_side: [40, 44] as const, image_size: 32, flip: true }
+  const config = {
+    train_short_side: [40, 44] as const,
+    image_size: 32,
+    scaling: 'antialiased' as const,
+    flip: true,
+  }
   const video = { width: 90, height: 60, duration: 4 }
   const draw = (seed: number) =>
     drawTrainingClip(randomAt(seed), video, { frames: 8, stride: 5, rate: 20 }, config)
@@ -99,7 +104,7 @@ describe('a training region of an image', () => {
   it.each(['imagenet1k_basic', 'imagenet1k_mobile'] as const)('lies inside, for %s', (data_transforms) => {
     fc.assert(
       fc.property(sides, sides, fc.nat(), (width, height, seed) => {
-        const config = { data_transforms, image_size: 224, flip: true }
+        const config = { data_transforms, image_size: 224, scaling: 'antialiased' as const, flip: true }
         const { region, size } = drawRegion(randomAt(seed), { width, height }, config)
         expect(size).toBe(224)
         for (const side of Object.values(region)) expect(side).toBeGreaterThanOrEqual(0)
@@ -119,7 +124,7 @@ describe('a training region of an image', () => {
         drawRegion(
           randomAt(seed),
           { width: 600, height: 600 },
-          { data_transforms, image_size: 224, flip: true },
+          { data_transforms, image_size: 224, scaling: 'antialiased' as const, flip: true },
         ),
       )
       const areas = regions.map(({ region }) => (region.width * region.height) / 360_000)

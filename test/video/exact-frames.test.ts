@@ -188,9 +188,9 @@ describe('long videos', () => {
       views: { temporal: 3, spatial: 1 },
     })
     expect(views.map((view) => view.times)).toEqual([
-      [0, 0.5, 1, 1.5],
-      [49, 49.5, 50, 50.5],
-      [98, 98.5, 99, 99.5],
+      [0, 0.625, 1.25, 1.875],
+      [49, 49.625, 50.25, 50.875],
+      [98, 98.625, 99.25, 99.875],
     ])
     const clip = await decodeClip(path, { times: [99.5, 0.2, 60, 60.4] })
     expect(frameNumbers(clip)).toEqual([796, 1, 480, 483])

@@ -12,9 +12,26 @@ import {
 const x3dM = { frames: 16, stride: 5 }
 
 describe('clip times', () => {
-  it('lie a stride of nominal frames apart, whatever the rate of the file', () => {
-    expect(clipTimes({ frames: 4, stride: 3, rate: 30 }, 2)).toEqual([2, 2.1, 2.2, 2.3])
-    expect(clipTimes({ frames: 2, stride: 5, rate: 25 }, 0)).toEqual([0, 0.2])
+  // PySlowFast: clip_size = τ · T / target_fps · fps; torch.linspace(0, clip_size - 1, T).long().
+  it.each([
+    ['X3D-XS', { frames: 4, stride: 12 }, 30, [0, 15, 31, 47]],
+    ['X3D-S', { frames: 13, stride: 6 }, 30, [0, 6, 12, 19, 25, 32, 38, 44, 51, 57, 64, 70, 77]],
+    ['X3D-M', { frames: 16, stride: 5 }, 30, [0, 5, 10, 15, 21, 26, 31, 36, 42, 47, 52, 57, 63, 68, 73, 79]],
+    ['Slow 8×8', { frames: 8, stride: 8 }, 30, [0, 9, 18, 27, 36, 45, 54, 63]],
+    ['X3D-XS at 25 frames a second', { frames: 4, stride: 12 }, 25, [0, 13, 26, 39]],
+    ['X3D-XS at 60 frames a second', { frames: 4, stride: 12 }, 60, [0, 31, 63, 95]],
+    ['strides in frames at 15 a second', { frames: 4, stride: 12, rate: 15 }, 30, [0, 31, 63, 95]],
+    ['one frame', { frames: 1, stride: 5 }, 30, [0]],
+    ['a clip shorter than a frame of the source', { frames: 2, stride: 1 }, 10, [0, 0]],
+  ])("show PySlowFast's frames of %s", (_, span, fps, shown) => {
+    const times = Array.from({ length: 200 }, (_, i) => i / fps)
+    expect(framesShownAt(times, clipTimes(span, 0, 1 / fps))).toEqual(shown)
+  })
+
+  it('count in frames of the nominal rate where the source is not known', () => {
+    expect(clipTimes({ frames: 4, stride: 4, rate: 30 }, 2)).toEqual(
+      [2, 0, 0, 0].map((_, i) => 2 + (i * 15) / 30 / 3),
+    )
   })
 
   it('span T strides', () => {

@@ -3,7 +3,9 @@ import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
 import { sizeOf } from '../../network/parameters.ts'
 import { parametersOf } from '../../network/store.ts'
+import type { Scaling } from '../../video/geometry.ts'
 import { detectScheme } from '../names/index.ts'
+import type { NameScheme } from '../names/scheme.ts'
 import { toFloat32 } from '../safetensors.ts'
 import type { WeightsFile } from '../weights-file.ts'
 import { foldShortcutNorms } from './fold-shortcut.ts'
@@ -13,6 +15,8 @@ export interface Gathered {
   readonly scheme: string
   /** What all of the file's names of weights began with, beside it: `module.`. */
   readonly wrapper: string
+  /** How the scheme's project scales the pictures that such a network sees; undefined where that is not known. */
+  readonly scaling: Scaling | undefined
   /** Whether the values are a 2D network's, for a 3D one. */
   readonly inflates: boolean
   /** By our names. Parameters that are larger than ours are not read: they cannot fit. */
@@ -67,8 +71,11 @@ export function gather(network: Network, file: WeightsFile, name: string): Gathe
     unexpected.push(sources.get(ours)!.name)
     values.delete(ours)
   }
+  const { title } = scheme
+  const scaling = scalingOf(scheme, file, network)
   return {
-    scheme: scheme.title,
+    scheme: title,
+    scaling,
     wrapper,
     inflates: mapping.inflates,
     values,
@@ -92,6 +99,15 @@ function sound(values: Float32Array, source: string, name: string): Float32Array
     `${name}: "${source}" has ${bad} of ${values.length} values that are ${isVariance ? 'negative, ' : ''}NaN or infinite. ` +
       'Its training had diverged, or the file is damaged.\nGive a checkpoint from before that, or copy the file again.',
   )
+}
+
+/** How a network's pictures were scaled: this program's files say it or had the recipe's, whatever their names are. */
+function scalingOf({ preprocessing }: NameScheme, { metadata }: WeightsFile, { media }: Network) {
+  if (metadata.preprocessing !== undefined) {
+    return /"scaling": *"bilinear"/.test(metadata.preprocessing) ? 'bilinear' : 'antialiased'
+  }
+  if (metadata.format?.startsWith('mn-video') || metadata.layout === 'channels last') return undefined
+  return preprocessing.media === media ? preprocessing.scaling : undefined
 }
 
 /**

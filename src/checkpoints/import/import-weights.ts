@@ -8,6 +8,7 @@ import { freshValues, type InitialiseOptions } from '../../network/initialise.ts
 import { sizeOf } from '../../network/parameters.ts'
 import { createRandom } from '../../network/random.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../../network/store.ts'
+import type { Scaling } from '../../video/geometry.ts'
 import type { WeightsFile } from '../weights-file.ts'
 import { type Gathered, gather } from './gather.ts'
 import { fromTorch, inflate, savedShape, type TorchShape, torchShapeOf, withAllAxes } from './layouts.ts'
@@ -32,6 +33,8 @@ export interface ImportReport {
   readonly scheme: string
   /** What all names of weights began with besides, a wrapper's: `model.`, `module._orig_mod.`; empty for none. */
   readonly wrapper: string
+  /** How the pictures that the weights were trained on were scaled, where that is known. */
+  readonly scaling?: Scaling
   /** Our names of the tensors that were taken over, statistics included. */
   readonly matched: readonly string[]
   /** Our names of what the file lacks: parameters (fresh ones take their place) and statistics. */
@@ -89,6 +92,7 @@ export function importWeights(
   const report: ImportReport = {
     scheme: gathered.scheme,
     wrapper: gathered.wrapper,
+    ...(gathered.scaling && { scaling: gathered.scaling }),
     matched: [...placed.matched, ...vectors.filter((ours) => used.has(ours))],
     missing: [
       ...placed.missing,

@@ -4,7 +4,7 @@
  * have no counterpart here.
  */
 import { pySlowFastMapping } from './pyslowfast.ts'
-import type { NameScheme } from './scheme.ts'
+import { type NameScheme, WITH_INTERPOLATE } from './scheme.ts'
 
 /** Scale, shift, running mean and running variance of a batch norm. */
 const NORM: Readonly<Record<string, string>> = {
@@ -34,6 +34,7 @@ const LAYERS: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
 export const caffe2: NameScheme = {
   title: "Caffe2 (PySlowFast's model zoo)",
   describes: 'Slow and SlowFast',
+  preprocessing: WITH_INTERPOLATE,
   recognises: (names) => names.has('conv1_w') && names.has('res2_0_branch2a_w'),
   mapping(network) {
     const mapping = pySlowFastMapping(network)

@@ -5,7 +5,7 @@ import { quote } from '../safetensors-header.ts'
 import { caffe2 } from './caffe2.ts'
 import { mutualNet } from './mutualnet.ts'
 import { pySlowFast } from './pyslowfast.ts'
-import { isCounter, type Mapping, type NameScheme } from './scheme.ts'
+import { isCounter, type Mapping, type NameScheme, WITH_INTERPOLATE } from './scheme.ts'
 import { torchvisionMobilenetV2, torchvisionResnet } from './torchvision.ts'
 import { unwrap } from './wrappers.ts'
 
@@ -13,6 +13,7 @@ import { unwrap } from './wrappers.ts'
 const pyTorchVideo: NameScheme = {
   title: 'PyTorchVideo',
   describes: 'X3D, Slow and SlowFast',
+  preprocessing: WITH_INTERPOLATE,
   recognises: (names) => [...names].some((name) => /^blocks\.0\.(?:conv|multipathway_blocks)\./.test(name)),
   mapping: (network) =>
     network.media === 'video'

@@ -4,7 +4,7 @@
  * name the slow pathway of a video network, as torchvision's do.
  */
 import type { Network } from '../../network/graph.ts'
-import { familyOf, isCounter, type Mapping, type NameScheme } from './scheme.ts'
+import { familyOf, isCounter, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
 import { resnetMapping } from './torchvision.ts'
 
 const PLACE = /^features\.(\d+)\.(body|shortcut)\.(\d+)\./
@@ -12,6 +12,7 @@ const PLACE = /^features\.(\d+)\.(body|shortcut)\.(\d+)\./
 export const mutualNet: NameScheme = {
   title: 'MutualNet',
   describes: 'MobileNet v1 and v2, ResNets and WideResNets',
+  preprocessing: WITH_PIL,
   recognises: (names) =>
     [...names].some((name) => name.startsWith('features.1.body.') || name.startsWith('block1.layer.0.')),
   mapping(network, names) {

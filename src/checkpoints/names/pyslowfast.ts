@@ -3,7 +3,7 @@
  * `s2.pathway0_res0.branch2.a.weight`. A stage `sN` is our `blocks.N-1`.
  */
 import type { Network } from '../../network/graph.ts'
-import { byLayer, familyOf, type Mapping, type NameScheme } from './scheme.ts'
+import { byLayer, familyOf, type Mapping, type NameScheme, WITH_INTERPOLATE } from './scheme.ts'
 
 /** Layers of a residual block. */
 const BLOCK: Readonly<Record<string, string>> = {
@@ -41,6 +41,7 @@ const FUSION = /^s([1-4])_fuse\.(conv_f2s|bn)$/
 export const pySlowFast: NameScheme = {
   title: 'PySlowFast',
   describes: 'X3D, Slow and SlowFast',
+  preprocessing: WITH_INTERPOLATE,
   recognises: (names) => [...names].some((name) => name.startsWith('s1.pathway0_stem.')),
   mapping: pySlowFastMapping,
 }

@@ -1,16 +1,30 @@
 /** What a naming scheme is: how a project's state dict calls the layers of the networks that we have. */
 import type { Network } from '../../network/graph.ts'
+import type { Scaling } from '../../video/geometry.ts'
 
 export interface NameScheme {
   /** For people: `PySlowFast`. */
   readonly title: string
   /** What it names, for messages: `video networks`. */
   readonly describes: string
+  /** How the project prepares the pictures that its networks see. */
+  readonly preprocessing: Preprocessing
   /** Whether a file's names are of this scheme. */
   recognises(names: ReadonlySet<string>): boolean
   /** How its names map onto a network's; undefined where the scheme has no names for such a network. */
   mapping(network: Network, names: ReadonlySet<string>): Mapping | undefined
 }
+
+/** A part of the weights' meaning, by configuration key. Where nothing is said of a key the recipe's value is the project's too. */
+export interface Preprocessing {
+  readonly media: 'image' | 'video'
+  readonly scaling: Scaling
+}
+
+/** PySlowFast and PyTorchVideo scale frames with `torch.nn.functional.interpolate`. */
+export const WITH_INTERPOLATE: Preprocessing = { media: 'video', scaling: 'bilinear' }
+/** torchvision's transforms scale PIL's images. */
+export const WITH_PIL: Preprocessing = { media: 'image', scaling: 'antialiased' }
 
 export interface Mapping {
   /** Our name of a tensor (`NODE.weight`, `NODE.running_mean`), or undefined where the scheme has no such name. */

@@ -4,7 +4,7 @@
  * repeat the 2D ones over time ("inflation", Carreira and Zisserman 2017).
  */
 import type { Network } from '../../network/graph.ts'
-import { byLayer, familyOf, type Mapping, type NameScheme } from './scheme.ts'
+import { byLayer, familyOf, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
 
 /** Layers of a bottleneck block in MutualNet's ResNet. */
 const BLOCK_2D: Readonly<Record<string, string>> = {
@@ -35,6 +35,7 @@ const LAYER = /^layer([1-4])\.(\d+)\.(.+)$/
 export const torchvisionResnet: NameScheme = {
   title: 'torchvision ResNet',
   describes: 'ResNets, and the slow pathway of Slow and SlowFast',
+  preprocessing: WITH_PIL,
   recognises: (names) => names.has('layer1.0.conv1.weight'),
   mapping: (network, names) => resnetMapping(network, blocksOf(names)),
 }
@@ -82,6 +83,7 @@ function blocksOf(names: ReadonlySet<string>): number[] {
 export const torchvisionMobilenetV2: NameScheme = {
   title: 'torchvision MobileNet v2',
   describes: 'MobileNet v2',
+  preprocessing: WITH_PIL,
   recognises: (names) => names.has('features.1.conv.0.0.weight') && names.has('features.18.0.weight'),
   mapping: (network) =>
     familyOf(network) === 'mobilenet_v2' ? byLayer((layer) => mobilenetLayer(network, layer)) : undefined,

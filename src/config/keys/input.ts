@@ -83,7 +83,7 @@ export const input = {
     kind: step,
     default: byModel({ x3d: byVariant({ xs: 12, s: 6, m: 5, l: 5 }), slow: 8, slowfast: 16, other: 1 }),
     only: videoModels,
-    doc: 'Source frames from one frame of a clip to the next.',
+    doc: 'A clip spans frames × this many frames at clip_fps, and takes its frames evenly from the first to the last of them.',
   }),
   alpha: key({
     kind: step,
@@ -103,7 +103,7 @@ export const input = {
     default: byModel({ video: shortSideOf, other: (known: Known) => known.image_size }),
     follows: '256/224 × image_size, even',
     only: videoModels,
-    doc: 'Shorter side that a video is scaled to in testing.',
+    doc: 'Shorter side that a video is scaled to in testing at image_size; smaller sizes in proportion, larger ones at least their own.',
   }),
   train_short_side: key({
     kind: range(scaledSide),
@@ -115,11 +115,17 @@ export const input = {
     only: videoModels,
     doc: 'Shorter side that a video is scaled to in training: drawn from this range.',
   }),
+  scaling: key({
+    kind: oneOf('antialiased', 'bilinear'),
+    default: 'antialiased',
+    before: 'antialiased',
+    doc: 'How pictures are scaled: as PIL and FFmpeg do, or as PyTorch does without antialiasing (PySlowFast, PyTorchVideo).',
+  }),
   views: key({
     kind: pattern(/^[1-9]\d{0,2}x[13]$/, 'VIEWSxCROPS with 1 or 3 crops, such as 10x3'),
     default: '1x1',
     only: videoModels,
-    doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3.',
+    doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3 at a size of short_side.',
   }),
   image_resize: key({
     kind: scaledSide,
