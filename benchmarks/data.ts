@@ -48,6 +48,7 @@ try {
       speed.push(
         await perSecond(async () => {
           for await (const _ of loader.epoch(i));
+          if (loader.bad.size > 0) throw new Error(`${loader.bad.size} files cannot be read`)
         }),
       )
     }

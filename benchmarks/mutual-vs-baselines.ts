@@ -203,9 +203,12 @@ async function trainOnce(run: string, config: Config): Promise<number> {
 async function answersOf(run: string, grid: Grid): Promise<Answered[]> {
   const { results } = await testRun(run, grid)
   return Promise.all(
-    results.map(async ({ width, frames, size, macs }) => {
+    results.map(async (result) => {
+      const { width, frames, size, macs, unreadable } = result
+      if (unreadable)
+        throw new Error(`${run}: ${unreadable} samples cannot be read: methods must see the same ones`)
       const configuration = { width, frames, size }
-      const predictions = await readPredictions(run, configuration, '1x1')
+      const predictions = await readPredictions(run, result, '1x1')
       return { configuration, macs, right: predictions.map(({ label, classes }) => classes[0] === label) }
     }),
   )

@@ -4,6 +4,7 @@ import { TFJS_BACKENDS } from '../engines/index.ts'
 import { PRECISIONS } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Budget } from '../evaluation/options.ts'
+import { roundedUp } from '../evaluation/query-table.ts'
 
 /** A number above 0. */
 export function positiveNumber(text: string): number {
@@ -85,3 +86,11 @@ export function budgetOf({ gflops, mflops, latency, width, frames, size }: Budge
   if (latency !== undefined) return { latencyMs: latency }
   return exact
 }
+
+/** What to classify, in a command that shows how to go on. */
+export const exampleInput = (media: 'video' | 'image'): string =>
+  media === 'video' ? '--clip video.mp4' : '--image picture.jpg'
+
+/** A budget that buys a configuration of that cost, in few digits. */
+export const budgetFlag = (macs: number): string =>
+  macs >= 1e8 ? `--gflops ${roundedUp(macs / 1e9, 2)}` : `--mflops ${roundedUp(macs / 1e6, 2)}`

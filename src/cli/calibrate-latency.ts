@@ -2,9 +2,11 @@
 import type { Command } from 'commander'
 import { ENGINES, type EngineName } from '../engines/index.ts'
 import { describeEngine, type Precision } from '../engines/precision.ts'
+import { MnVideoError } from '../errors.ts'
 import { loadModel } from '../evaluation/model.ts'
-import { formatMacs } from '../evaluation/query-table.ts'
-import { count, precisionOption } from './arguments.ts'
+import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
+import { count, exampleInput, precisionOption } from './arguments.ts'
+import { shellQuoted } from './report.ts'
 import { formatTable } from './table.ts'
 
 export function addCalibrateLatency(program: Command): void {
@@ -39,13 +41,30 @@ export function addCalibrateLatency(program: Command): void {
         })
         try {
           const rows: (string | number)[][] = []
+          const medians: number[] = []
           await model.measureLatencies(({ width, frames, size, macs }, { median, fastest, slowest }) => {
             const range = `${fastest.toPrecision(3)}–${slowest.toPrecision(3)}`
             rows.push([width, frames, size, formatMacs(macs), median.toPrecision(3), range])
+            medians.push(median)
           })
+          if (medians.length === 0) {
+            throw new MnVideoError(
+              'run',
+              `${run}: no configuration has batch-norm statistics of its own, so none can run. Calibrate some: mn-video test ${shellQuoted(run)}`,
+            )
+          }
           console.log(`${model.network.name} on ${describeEngine(model.engine, precision)}, one at a time\n`)
           console.log(
             formatTable([['width', 'frames', 'size', 'cost', 'median ms', 'fastest–slowest'], ...rows]),
+          )
+          const budget = roundedUp(medians.toSorted((a, b) => a - b)[medians.length >> 1]!, 2)
+          const flags = [
+            ...(engine ? [`--engine ${engine}`] : []),
+            ...(threads === undefined ? [] : [`--threads ${threads}`]),
+            ...(precision === 'float32' ? [] : [`--precision ${precision}`]),
+          ]
+          console.log(
+            `Next: ${['mn-video eval', exampleInput(model.network.media), '--model', shellQuoted(run), `--latency ${budget}`, ...flags].join(' ')}`,
           )
         } finally {
           model.dispose()

@@ -77,7 +77,8 @@ function describe(curves: readonly Curve[], against: Against): string {
     against === 'latency' ? `${Number(latencyMs!.toPrecision(4))} ms` : formatMacs(Math.round(1e9 * gflops))
   const point = (curve: Curve, at: number) => {
     const found = curve.points.filter(({ onFrontier }) => onFrontier).at(at)!
-    return `${price(found)}, ${found.top1.toFixed(2)} %`
+    const interval = found.interval?.map((end) => end.toFixed(1)).join('–')
+    return `${price(found)}, ${found.top1.toFixed(2)} %${interval ? ` (${interval})` : ''}`
   }
   return formatTable([
     ['series', 'points', 'on frontier', 'best', against === 'latency' ? 'fastest' : 'cheapest'],

@@ -4,10 +4,18 @@ import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { describeEngine, type Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
+import { isOutdated } from '../evaluation/conditions.ts'
 import { loadModel, type Model } from '../evaluation/model.ts'
 import type { Budget } from '../evaluation/options.ts'
-import { accuracyOf, betterOnceCalibrated, formatMacs, type TableEntry } from '../evaluation/query-table.ts'
+import {
+  accuracyOf,
+  betterOnceCalibrated,
+  formatMacs,
+  isReady,
+  type TableEntry,
+} from '../evaluation/query-table.ts'
 import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
+import { configurationKey, fullConfiguration } from '../network/resolve.ts'
 import { shownPath } from '../video/paths.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
 import {
@@ -19,7 +27,7 @@ import {
   precisionOption,
 } from './arguments.ts'
 import { EXIT, errorJson, report } from './report.ts'
-import { formatTable } from './table.ts'
+import { formatTable, interval } from './table.ts'
 
 interface Options extends BudgetOptions {
   readonly clip?: readonly string[]
@@ -131,11 +139,12 @@ function shareOf(budget: Budget, views: number): Budget {
   return 'latencyMs' in budget ? { latencyMs: budget.latencyMs / views } : budget
 }
 
-/** A budget in time needs times: measured here unless they were before. */
+/** A budget in time needs the times of all that can run: measured here unless they were before. */
 async function timeOnce(model: Model): Promise<void> {
-  if (model.table.entries.some((entry) => model.latencyOf(entry) !== undefined)) return
+  const { table } = model
+  if (table.entries.every((entry) => !isReady(table, entry) || model.latencyOf(entry))) return
   console.error('measuring latencies on this machine, once …')
-  await model.measureLatencies()
+  await model.measureLatencies(undefined, { missing: true })
 }
 
 function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {
@@ -173,25 +182,38 @@ function heading(model: Model, entry: TableEntry, budget: Budget, views: string)
 }
 
 /** What an entry is known to reach, and with which views where they are not those that are run. */
-function accuracy({ table }: Model, entry: TableEntry, views: string): string {
+function accuracy({ table, config }: Model, entry: TableEntry, views: string): string {
   const known = accuracyOf(entry)
   if (known === undefined) return ''
-  const { source } = entry
+  const { source, top1, samples } = entry
   const percent = `, ${(100 * known).toFixed(2)} % ${table.metric ?? 'top-1'}`
   if (source === 'published') return `${percent} published`
-  return `${percent} on validation${(table.views ?? views) === views ? '' : ` with ${table.views} views`}`
+  const sure = samples === undefined || top1 === undefined ? '' : ` (${interval(top1, samples)})`
+  const how = (table.views ?? views) === views ? '' : ` with ${table.views} views`
+  const settings = isOutdated(table, config) ? ', with other settings than config.yml has now' : ''
+  return `${percent}${sure} on validation${how}${settings}`
 }
 
 /** Which configuration under the budget is known to be good, but waits for its batch-norm statistics. */
 function betterNote(model: Model, budget: Budget, views: string): string[] {
-  if (!('gflops' in budget || 'mflops' in budget)) return []
-  const better = betterOnceCalibrated(model.table, budget)
+  const better =
+    'gflops' in budget || 'mflops' in budget
+      ? betterOnceCalibrated(model.table, budget)
+      : fullOnceCalibrated(model, budget)
   if (!better) return []
   const { width, frames, size, macs } = better
   const shape = `width ${width}${model.network.media === 'video' ? `, frames ${frames}` : ''}, size ${size}`
   return [
     `note    ${shape}: ${formatMacs(macs)}${accuracy(model, better, views)}, once it is calibrated: ${calibrateCommand(model, better)}`,
   ]
+}
+
+/** The full network, where it was to run and something else does, because it has no statistics of its own. */
+function fullOnceCalibrated(model: Model, budget: Budget): TableEntry | undefined {
+  if (Object.keys(budget).length > 0) return undefined
+  const full = fullConfiguration(model.network)
+  const chosen = model.choose(budget)
+  return configurationKey(chosen) === configurationKey(full) ? undefined : model.choose(full)
 }
 
 function describe(model: Model, result: Classification, topk: number): string {
@@ -214,7 +236,7 @@ function describe(model: Model, result: Classification, topk: number): string {
 
 /** What a script reads: FLOPs in G, seconds, probabilities. */
 function asJson(model: Model, result: Classification, topk: number): object {
-  const { width, frames, size, macs, params, top1, source } = result.configuration
+  const { width, frames, size, macs, params, top1, source, samples, top1Interval } = result.configuration
   return {
     file: result.file,
     model: model.folder,
@@ -228,6 +250,7 @@ function asJson(model: Model, result: Classification, topk: number): object {
       gflops_per_clip: macs / 1e9,
       params,
       ...(top1 !== undefined && { top1, top1_source: source ?? 'measured' }),
+      ...(top1Interval && { top1_interval: top1Interval, top1_samples: samples }),
     },
     views: result.views,
     gflops_per_video: result.macs / 1e9,

@@ -5,7 +5,7 @@ import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
 import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork, freshWeights } from '../models/index.ts'
-import { collect } from './arguments.ts'
+import { budgetFlag, collect, exampleInput } from './arguments.ts'
 import { shellQuoted } from './report.ts'
 
 export function addInit(program: Command): void {
@@ -32,14 +32,13 @@ export function addInit(program: Command): void {
       })
       const cheapest = formatMacs(table.entries[0]!.macs)
       const dearest = formatMacs(table.entries.at(-1)!.macs)
-      const input = network.media === 'video' ? '--clip video.mp4' : '--image picture.jpg'
+      // What half of the dearest's cost buys, else the cheapest.
       const half = table.entries.at(-1)!.macs / 2
-      const budget =
-        half >= 1e9 ? `--gflops ${Number((half / 1e9).toPrecision(2))}` : `--mflops ${Math.round(half / 1e6)}`
+      const bought = table.entries.findLast(({ macs }) => macs <= half) ?? table.entries[0]!
       console.log(
         [
           `${out}: ${network.name} with fresh weights, ${table.entries.length} configurations from ${cheapest} to ${dearest}. It is untrained.`,
-          `Next: mn-video eval ${input} --model ${shellQuoted(out)} ${budget}`,
+          `Next: mn-video eval ${exampleInput(network.media)} --model ${shellQuoted(out)} ${budgetFlag(bought.macs)}`,
         ].join('\n'),
       )
     })

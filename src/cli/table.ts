@@ -1,6 +1,7 @@
 /** Plain text tables: columns aligned, two spaces between them. */
 
 import { shown } from '../errors.ts'
+import { wilson } from '../evaluation/interval.ts'
 
 /** Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading. */
 export function formatTable(rows: readonly (readonly (string | number)[])[]): string {
@@ -28,3 +29,9 @@ export const thousands = (value: number): string => value.toLocaleString('en-US'
 
 /** `75.07 %` of a share from 0 to 1. */
 export const percent = (share: number): string => `${(100 * share).toFixed(2)} %`
+
+/** `71.2–79.3`: the 95 % interval of a share from 0 to 1 of so many samples, in percent. */
+export function interval(share: number, samples: number): string {
+  const [low, high] = wilson(share, samples)
+  return `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}`
+}

@@ -6,14 +6,25 @@ import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { frontierOf } from '../evaluation/frontier.ts'
-import { formatMacs, type Metric, type QueryTable, roundedUp } from '../evaluation/query-table.ts'
+import { isShownHigher } from '../evaluation/interval.ts'
+import { chooseUnder, formatMacs, isReady, type QueryTable } from '../evaluation/query-table.ts'
 import type { AnyResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
-import { BACKEND_OPTION, collect, count, listOf, positiveNumber, precisionOption } from './arguments.ts'
+import { configurationKey } from '../network/resolve.ts'
+import {
+  BACKEND_OPTION,
+  budgetFlag,
+  collect,
+  count,
+  exampleInput,
+  listOf,
+  positiveNumber,
+  precisionOption,
+} from './arguments.ts'
 import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
-import { formatTable, percent, thousands } from './table.ts'
+import { formatTable, interval, percent, thousands } from './table.ts'
 
 interface Options {
   readonly widths?: readonly number[]
@@ -121,6 +132,21 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
           `${event.network} on ${event.engine}: ${thousands(event.configurations)} configurations, ${thousands(event.samples)} validation samples${event.done > 0 ? `; ${event.done} are done already` : ''}`,
         )
         for (const line of event.passedOver) status.say(line)
+        if (event.other.configurations > 0) {
+          status.say(
+            `  ${event.other.configurations} of them were measured before, with other ${event.other.differing.join(' and ')}: these results stay in sweep.jsonl, and do not count here`,
+          )
+        }
+        if (event.withoutStatistics > 0) {
+          status.say(
+            `  ${event.withoutStatistics} more have no batch-norm statistics, and there is no training data to estimate them from: left out (give --set train_list=FILE or dataset_dir=FOLDER)`,
+          )
+        }
+        break
+      case 'bad-file':
+        status.say(
+          `  cannot be read, ${event.split === 'val' ? 'left out' : 'another of its class taken'}: ${event.file} (${event.reason})`,
+        )
         break
       case 'progress': {
         if (event.done <= 1) {
@@ -143,67 +169,127 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
   }
 }
 
-function describe(folder: string, { results, table }: Tested): string {
-  const frontier = frontierOf(results)
+function describe(folder: string, tested: Tested): string {
+  const { results, table, aside } = tested
+  const frontier = new Set(frontierOf(results))
+  const ready = new Set(table?.entries.filter((entry) => isReady(table, entry)).map(configurationKey))
+  const isShown = (result: AnyResult) => aside.length > 0 || ready.has(configurationKey(result))
+  const shown = results.filter(isShown).toSorted((a, b) => a.macs - b.macs)
   const run = shellQuoted(folder)
-  const [{ views = '1x1', precision = 'float32', samples = 0, metric = 'top-1' as const } = {}] = results
+  const [{ views = '1x1', metric = 'top-1' as const } = {}] = results
+  const budget = table && budgetFor(table)
   return [
     '',
-    `The frontier: ${frontier.length} of ${results.length} configurations that no other beats (${views} views, ${thousands(samples)} samples).`,
+    `What a budget can buy: ${shown.length} of ${results.length} configurations (${views} views, ${samplesOf(results)}). ${frontier.size} are on the frontier${metric === 'mAP' ? '' : '; intervals are those of 95 %'}.`,
+    ...resolutionNote(results),
     '',
     formatTable([
       [
-        'width',
-        'frames',
-        'size',
-        'cost',
-        ...(metric === 'mAP' ? ['mAP'] : ['top-1', 'top-5']),
+        ...['width', 'frames', 'size', 'cost'],
+        ...(metric === 'mAP' ? ['mAP', 'frontier'] : ['top-1', 'interval', 'frontier', 'top-5']),
         'latency here',
       ],
-      ...frontier.map(row),
+      ...shown.map((result) => row(result, frontier.has(result))),
     ]),
     '',
-    ...leftAside(table, views, precision, metric),
-    `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl${metric === 'mAP' ? '' : ', predictions'}.`,
-    'Next:',
-    ...(metric === 'mAP' ? [] : [`  mn-video curve ${run}`]),
-    `  mn-video eval … --model ${run} --gflops ${roundedUp(frontier[frontier.length >> 1]!.macs / 1e9, 2)}${precision === 'bf16' ? ' --precision bf16' : ''}`,
+    ...leftAside(tested),
+    ...(table
+      ? [
+          `In ${run}: query-table.json, ${table.entries.filter(({ statistics }) => statistics).length} files of batch-norm statistics, sweep.jsonl${metric === 'mAP' ? '' : ', predictions'}.`,
+        ]
+      : [`In ${run}: sweep.jsonl, predictions.`]),
+    ...(table
+      ? [
+          'Next:',
+          ...(table.metric === 'mAP' ? [] : [`  mn-video curve ${run}`]),
+          ...(budget ? [`  mn-video eval ${exampleInput(tested.media)} --model ${run} ${budget}`] : []),
+        ]
+      : []),
   ].join('\n')
 }
 
-/** Why a configuration that was tested alone is not in the query table, where it is of other views or another precision. */
-function leftAside(table: QueryTable, views: string, precision: Precision, metric: Metric): string[] {
-  const { metric: ofTable = 'top-1' } = table
-  if (table.views !== undefined && ofTable !== metric) {
+/** The budget that buys the configuration in the middle of what a table's budgets buy, as `eval` takes it. */
+function budgetFor(table: QueryTable): string | undefined {
+  const ready = table.entries.filter((entry) => isReady(table, entry))
+  const bought = [
+    ...new Set(ready.map(({ macs }) => chooseUnder({ ...table, entries: ready }, { mflops: macs / 1e6 }))),
+  ]
+  const middle = bought[bought.length >> 1]
+  if (!middle) return undefined
+  return `${budgetFlag(middle.macs)}${table.precision ? ` --precision ${table.precision}` : ''}`
+}
+
+/** How many samples the accuracies are of; how many could not be read. */
+function samplesOf(results: readonly AnyResult[]): string {
+  const range = (values: readonly number[]) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)]
+    return low === high ? thousands(low) : `${thousands(low)} to ${thousands(high)}`
+  }
+  if (results.length === 0) return 'no samples'
+  const unreadable = results.map((result) => result.unreadable ?? 0)
+  const bad = Math.max(...unreadable) > 0 ? `, ${range(unreadable)} more cannot be read` : ''
+  return `${range(results.map(({ samples }) => samples))} samples${bad}`
+}
+
+/** Below this, readers are told what so few samples can show. */
+const FEW = 1000
+
+function resolutionNote(all: readonly AnyResult[]): string[] {
+  const results = all.flatMap((result) => (result.metric ? [] : [result]))
+  const samples = Math.min(...results.map((result) => result.samples))
+  if (!(samples < FEW) || results.length < 2) return []
+  const best = Math.max(...results.map(({ top1 }) => top1))
+  let lower = Math.floor(best * samples)
+  while (lower > 0 && !isShownHigher({ top1: best, samples }, { top1: lower / samples, samples })) lower--
+  return [
+    `So few samples tell ${percent(best)} from ${percent(lower / samples)} or less, not from what lies between: a dearer configuration is on the frontier only where it is shown to be better.`,
+  ]
+}
+
+/** Why results are not in the query table, and what to do to have them there. */
+function leftAside({ results, table, aside }: Tested): string[] {
+  if (aside.length === 0) return []
+  if (aside.includes('settings')) {
     return [
-      `The query table stays the one of ${ofTable}. To make one of ${metric}, test several configurations on this list.`,
+      `The query table is not changed: these results are of other settings than the run's config.yml has, which \`eval\` goes by. To use them, change config.yml and test again.`,
     ]
   }
-  const { precision: tables = 'float32' } = table
+  const [{ views = '1x1', precision = 'float32', metric = 'top-1' as const } = {}] = results
+  if (aside.includes('metric')) {
+    return [
+      `The query table stays the one of ${table?.metric ?? 'top-1'}. To make one of ${metric}, test several configurations on this list.`,
+    ]
+  }
+  const { precision: tables = 'float32' } = table ?? {}
   const flags = [
-    ...(table.views === views ? [] : [`--views ${table.views}`]),
-    ...(tables === precision ? [] : [`--precision ${tables}`]),
+    ...(aside.includes('views') ? [`--views ${table?.views}`] : []),
+    ...(aside.includes('precision') ? [`--precision ${tables}`] : []),
+    ...(aside.includes('data') ? (table?.set ?? []).map((change) => `--set ${shellQuoted(change)}`) : []),
   ]
-  if (table.views === undefined || flags.length === 0) return []
-  const kind = (of: string, at: Precision) => `${of} views${at === 'bf16' ? ' in bf16' : ''}`
+  const kind = (of: string | undefined, at: Precision) => `${of} views${at === 'bf16' ? ' in bf16' : ''}`
+  const data = aside.includes('data')
+  const how = flags.length > 0 ? `with ${flags.join(' ')}` : "on the run's own validation data"
   return [
-    `The query table stays the one of ${kind(table.views, tables)}. To use this configuration, test it with ${flags.join(' ')}; to make a table of ${kind(views, precision)}, test several.`,
+    `The query table stays the one of ${kind(table?.views, tables)}${data ? ' on other validation data' : ''}. To use this configuration, test it ${how}; to make a table of ${kind(views, precision)}${data ? ' on these data' : ''}, test several.`,
   ]
 }
 
 const accuracies = (result: AnyResult): string =>
   result.metric
     ? `mAP ${percent(result.map)}`
-    : `top-1 ${percent(result.top1)}, top-5 ${percent(result.top5)}`
+    : `top-1 ${percent(result.top1)} (${interval(result.top1, result.samples)}), top-5 ${percent(result.top5)}`
 
-const row = (result: AnyResult) => {
-  const { width, frames, size, macs, latencyMs, latencyRangeMs } = result
+const row = (result: AnyResult, onFrontier: boolean) => {
+  const { width, frames, size, macs, samples, latencyMs, latencyRangeMs } = result
+  const shown = onFrontier ? 'yes' : ''
   return [
     width,
     frames,
     size,
     formatMacs(macs),
-    ...(result.metric ? [percent(result.map)] : [percent(result.top1), percent(result.top5)]),
+    ...(result.metric
+      ? [percent(result.map), shown]
+      : [percent(result.top1), interval(result.top1, samples), shown, percent(result.top5)]),
     latencyMs === undefined ? '' : `${latencyMs} ms (${latencyRangeMs?.join('–')})`,
   ]
 }

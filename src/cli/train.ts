@@ -19,7 +19,7 @@ import { describeTaken } from './import-report.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
-import { formatTable, percent, thousands } from './table.ts'
+import { formatTable, interval, percent, thousands } from './table.ts'
 import { runTest } from './test.ts'
 
 interface Options {
@@ -174,12 +174,14 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
       case 'validation': {
         const { width, frames, size } = event
         status.say(
-          `  validation after epoch ${Math.round(event.epoch)}: width ${width}, ${isVideo(config.model) ? `frames ${frames}, ` : ''}size ${size}, ${formatMacs(event.macs)}: top-1 ${percent(event.top1)}, top-5 ${percent(event.top5)}`,
+          `  validation after epoch ${Math.round(event.epoch)}: width ${width}, ${isVideo(config.model) ? `frames ${frames}, ` : ''}size ${size}, ${formatMacs(event.macs)}: top-1 ${percent(event.top1)} (${interval(event.top1, event.samples)}), top-5 ${percent(event.top5)}, ${thousands(event.samples)} samples${event.unreadable ? `, ${thousands(event.unreadable)} more cannot be read` : ''}`,
         )
         break
       }
       case 'bad-file':
-        status.say(`  cannot be read, another of its class taken: ${shownPath(event.file)} (${event.reason})`)
+        status.say(
+          `  cannot be read, ${event.split === 'val' ? 'left out' : 'another of its class taken'}: ${shownPath(event.file)} (${event.reason})`,
+        )
         break
       case 'checkpoint':
       case 'end':
@@ -219,19 +221,22 @@ function stepLine(events: readonly StepEvent[], steps: number): string {
 }
 
 function summary(config: Config, { folder, step, validation }: Trained): string {
-  const rows = validation?.entries.map(({ width, frames, size, macs, top1, top5 }) => [
+  const rows = validation?.entries.map(({ width, frames, size, macs, top1, top5, samples }) => [
     width,
     frames,
     size,
     formatMacs(macs),
     percent(top1),
+    interval(top1, samples),
     percent(top5),
   ])
   const run = shellQuoted(folder)
   const input = isVideo(config.model) ? '--clip video.mp4' : '--image picture.jpg'
   return [
     `Done after ${thousands(step)} steps. In ${run}: model.safetensors, query-table.json, checkpoints, log.jsonl.`,
-    ...(rows ? ['', formatTable([['width', 'frames', 'size', 'cost', 'top-1', 'top-5'], ...rows]), ''] : []),
+    ...(rows
+      ? ['', formatTable([['width', 'frames', 'size', 'cost', 'top-1', 'interval', 'top-5'], ...rows]), '']
+      : []),
     'Next:',
     `  mn-video test ${run}      # every width, size and frame count: the whole query table`,
     `  mn-video eval ${input} --model ${run}`,

@@ -2,6 +2,13 @@
 import type { Kind } from './kinds.ts'
 import type { Known, Model } from './models.ts'
 
+/**
+ * What another value of a key may change of what is measured of given weights: accuracies and all that comes before
+ * them (`evaluation`), only the training batches that batch-norm statistics are estimated from (`calibration`), or
+ * nothing.
+ */
+export type Changes = 'evaluation' | 'calibration' | 'nothing'
+
 /** What is known about one key. */
 export interface Key<T> {
   readonly kind: Kind<T>
@@ -16,6 +23,8 @@ export interface Key<T> {
   readonly follows?: string
   /** The models that the key means something for; all when absent. */
   readonly only?: readonly Model[]
+  /** Where it is not what all keys of its section change (`schema.ts`). */
+  readonly changes?: Changes
 }
 
 /** An entry of the table of keys, its type taken from its kind. */

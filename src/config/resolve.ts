@@ -9,7 +9,7 @@ import type { Key } from './key.ts'
 import { isResnet, type Known, type Model, normaliseModel } from './models.ts'
 import { suggestion } from './nearest.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
-import { type Config, ignoredKeys, type KeyName, keys } from './schema.ts'
+import { type Config, changesOf, ignoredKeys, type KeyName, keys } from './schema.ts'
 
 /** The values of a configuration as they were written, by key. */
 export type Given = ReadonlyMap<string, unknown>
@@ -115,6 +115,20 @@ export const givenKeysOf = (config: Config): readonly KeyName[] =>
 /** The values that a configuration was given: what its defaults followed from. */
 export const givenValues = (config: Config): Map<string, unknown> =>
   new Map(givenKeysOf(config).map((name) => [name, config[name]]))
+
+/**
+ * The values that a measurement depends on: those that may change what is evaluated, or (`calibration`) these and
+ * those that may change the batches of calibration. Values that are the default are left out, so that a key that is
+ * added later changes nothing for those who do not set it.
+ */
+export function valuesBehind(what: 'evaluation' | 'calibration', config: Config): Record<string, unknown> {
+  const counts = what === 'evaluation' ? ['evaluation'] : ['evaluation', 'calibration']
+  return Object.fromEntries(
+    keyNames
+      .filter((name) => counts.includes(changesOf(name)) && !same(config[name], defaultOf(name, config)))
+      .map((name) => [name, config[name]]),
+  )
+}
 
 /** Whether a key means something for a model. */
 export function applies(name: KeyName, model: Model): boolean {

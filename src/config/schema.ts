@@ -3,7 +3,7 @@
  * it means. These tables are the documentation; parsing, defaults, printing and the generated reference
  * all read them. A default may depend on keys that stand before its own.
  */
-import type { Key } from './key.ts'
+import type { Changes, Key } from './key.ts'
 import { input } from './keys/input.ts'
 import { network } from './keys/network.ts'
 import { run, training } from './keys/training.ts'
@@ -27,4 +27,21 @@ export type KeyName = keyof typeof keys
 /** A complete configuration: every key has a value. */
 export type Config = {
   readonly [K in KeyName]: (typeof keys)[K] extends Key<infer T> ? T : never
+}
+
+/**
+ * What the keys of each section change of what is measured of given weights, unless a key says otherwise. So a new
+ * key counts until somebody says that it does not: at worst something is measured once more.
+ */
+const sectionChanges: Readonly<Record<keyof typeof sections, Changes>> = {
+  Network: 'evaluation',
+  Input: 'evaluation',
+  Training: 'calibration',
+  Run: 'nothing',
+}
+
+/** What another value of a key may change. */
+export function changesOf(name: KeyName): Changes {
+  const [title] = Object.entries(sections).find(([, section]) => Object.hasOwn(section, name))!
+  return (keys[name] as Key<unknown>).changes ?? sectionChanges[title as keyof typeof sections]
 }

@@ -9,7 +9,7 @@ import type { FrameBatch } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../video/paths.ts'
 import { readCifar } from './cifar.ts'
-import { type Fingerprint, fingerprintOfList, type LabelledFile } from './fingerprint.ts'
+import { type Fingerprint, fingerprintOfList, identityOfFiles, type LabelledFile } from './fingerprint.ts'
 import { CLASSES_FILE, classFolders, readClassFolders, readClassNames } from './folders.ts'
 import { readListOf, readListText } from './lists.ts'
 import { describePassedOver, type PassedOver } from './media.ts'
@@ -39,29 +39,40 @@ export interface Dataset {
   indicesOf(label: number): readonly number[]
   /** Tells these samples from others, wherever they lie. No file is opened but the one that a check left beside a list. */
   fingerprint(): Promise<Fingerprint>
+  /** Tells these samples in this order from others and from what they were, by the state of every file. */
+  identity(): Promise<string>
 }
 
 /**
- * The two splits that a configuration names. Where the samples of either have any number of labels, those of validation do.
+ * The two splits that a configuration names, to train on.
  *
- * @param anyLabels takes such lists; training does not
- *
- * @throws MnVideoError 'data' naming the folder, list or file and the way out
+ * @throws MnVideoError 'data' naming the folder, list or file and the way out, also for samples with any number of labels
  */
-export async function openDatasets(
-  config: Config,
-  { anyLabels = false }: { readonly anyLabels?: boolean } = {},
-): Promise<{ train: Dataset; val: Dataset }> {
+export async function openDatasets(config: Config): Promise<{ train: Dataset; val: Dataset }> {
   const train = await openDataset(config, 'train')
   const val = await openDataset(config, 'val')
   requireSameClasses(train, val)
   const several = [train, val].find(({ labels }) => labels)
   if (!several) return { train, val }
-  if (anyLabels) return { train, val: { ...val, labels: val.labels ?? ((index) => [val.label(index)]) } }
   throw new MnVideoError(
     'data',
     `${shownPath(several.origin)}: its files have any number of labels (3;17;80), and training learns one of each.\nTrain such weights elsewhere and import them; mn-video test measures them on these lists.`,
   )
+}
+
+/**
+ * The splits to test with: the training samples, which calibration draws from, only where the configuration names some.
+ * Where the samples of either have any number of labels, those of validation do.
+ *
+ * @throws MnVideoError 'data' naming the folder, list or file and the way out
+ */
+export async function openTestDatasets(config: Config): Promise<{ train?: Dataset; val: Dataset }> {
+  const val = await openDataset(config, 'val')
+  if (!(await namesDataset(config, 'train'))) return { val }
+  const train = await openDataset(config, 'train')
+  requireSameClasses(train, val)
+  if (!train.labels) return { train, val }
+  return { train, val: { ...val, labels: val.labels ?? ((index) => [val.label(index)]) } }
 }
 
 /** Two lists with class names of their own must number them alike. */
@@ -96,10 +107,20 @@ export async function withClassesOfData(config: Config): Promise<Config> {
 }
 
 /** What is passed over in the folders of two splits, a line each; none for lists. */
-export function passedOverLines(datasets: Readonly<Record<Split, Dataset>>): string[] {
-  return [datasets.train, datasets.val].flatMap(({ origin, passedOver }) =>
+export function passedOverLines(datasets: readonly Dataset[]): string[] {
+  return datasets.flatMap(({ origin, passedOver }) =>
     passedOver.length > 0 ? [`${shownPath(origin)}: ${describePassedOver(passedOver)}`] : [],
   )
+}
+
+/** Whether the configuration names a split, by a list or in its dataset_dir; what it names may still be damaged. */
+async function namesDataset(config: Config, split: Split): Promise<boolean> {
+  const { dataset_dir: folder, dataset } = config
+  if (config[`${split}_list`] !== '') return true
+  if (folder === '') return false
+  // A folder that is gone is an error of its own, not a split that nobody named.
+  if (dataset.startsWith('cifar') || !(await isThere(folder))) return true
+  return (await isThere(join(folder, `${split}.csv`))) || (await isThere(join(folder, split)))
 }
 
 /** One split. A list given for it counts; else it is what dataset_dir has: `SPLIT.csv`, or `SPLIT/CLASS/FILE`. */
@@ -174,6 +195,7 @@ async function fromCifar(name: 'cifar10' | 'cifar100', directory: string, split:
     source: images.image,
     indicesOf: byLabel(labels),
     fingerprint: async () => images.fingerprint(),
+    identity: async () => images.fingerprint().sha256.slice(0, 16),
   }
 }
 
@@ -187,6 +209,7 @@ function dataset(
   const sets = entries.some(({ label }) => typeof label !== 'number')
     ? entries.map(({ label }) => [label].flat())
     : undefined
+  const files = () => paths.map((path, index) => ({ path, label: sets?.[index] ?? labels[index]! }))
   return {
     ...facts,
     size: paths.length,
@@ -195,11 +218,8 @@ function dataset(
     name: (index) => paths[index]!,
     source: (index) => ({ path: paths[index]! }),
     indicesOf: byLabel(labels),
-    fingerprint: () =>
-      fingerprintOfList(
-        facts.origin,
-        paths.map((path, index) => ({ path, label: sets?.[index] ?? labels[index]! })),
-      ),
+    fingerprint: () => fingerprintOfList(facts.origin, files()),
+    identity: () => identityOfFiles(files()),
   }
 }
 

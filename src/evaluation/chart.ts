@@ -104,6 +104,11 @@ export function curveChart(curves: readonly Curve[], options: ChartOptions): Top
         },
       },
       {
+        transform: [{ filter: 'datum.onFrontier && isValid(datum.low)' }],
+        mark: { type: 'rule', strokeWidth: 1, opacity: 0.5 },
+        encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color: colour },
+      },
+      {
         transform: [{ filter: '!datum.onFrontier' }],
         mark: { type: 'point', filled: true, size: 14, opacity: 0.45 },
         encoding: { x, y, color: colour, shape },
@@ -168,7 +173,9 @@ function axesOf(curves: readonly Curve[], { scale, against }: ChartOptions): Axe
   const room = 0.06 * (high - low) || Math.max(0.1, 0.1 * Math.abs(high))
   const from = scale === 'log' ? low - room : Math.max(0, low - room)
   const to = high + room
-  const accuracies = points.map(({ top1 }) => top1)
+  const accuracies = points.flatMap(({ top1, interval, onFrontier }) =>
+    onFrontier && interval ? [top1, ...interval] : [top1],
+  )
   const worst = Math.min(...accuracies)
   const best = Math.max(...accuracies)
   const headroom = Math.max(0.5, 0.08 * (best - worst))
@@ -217,6 +224,7 @@ const rowOf = (curve: Curve, point: CurvePoint, { costOf }: Axes) => ({
   line: curve.name,
   cost: costOf(point),
   top1: point.top1,
+  ...(point.interval && { low: point.interval[0], high: point.interval[1] }),
   ...(point.label !== '' && { label: point.label }),
   ...point.configuration,
   onFrontier: point.onFrontier,

@@ -130,7 +130,7 @@ function curvesOf(runs: readonly ComparedRun[], published: readonly Published[],
   }
   const curves = distinctlyNamed(all)
   if (curves.length === 0) throw new MnVideoError('usage', `nothing to draw per ${per}. ${notes.join(' ')}`)
-  notes.push(...datasetNotes(curves))
+  notes.push(...datasetNotes(curves), ...sampleNotes(runs))
   for (const { name, source } of curves.filter(
     ({ origin, source }) => origin === 'run' && source.startsWith('published'),
   ))
@@ -175,6 +175,19 @@ function datasetNotes(curves: readonly Curve[]): string[] {
   return [`Costs compare, accuracies do not: these are of different data sets: ${parts.join('; ')}.`]
 }
 
+/** Runs whose data sets are called alike, but which were tested on other samples. */
+function sampleNotes(runs: readonly ComparedRun[]): string[] {
+  const of = ({ results }: ComparedRun) => results.find(({ data }) => data !== undefined)?.data
+  const measured = runs.filter((run) => of(run) !== undefined)
+  const differing = measured.filter((run) =>
+    measured.some((other) => other.dataset === run.dataset && of(other) !== of(run)),
+  )
+  if (differing.length === 0) return []
+  return [
+    `Costs compare, accuracies do not: these were tested on different samples: ${differing.map(({ name }) => name).join(', ')}.`,
+  ]
+}
+
 /** Longer titles would make the chart wider than its plot. */
 const TITLE_LETTERS = 60
 
@@ -186,7 +199,7 @@ function titleOf(runs: readonly ComparedRun[], published: readonly Published[], 
 }
 
 const subtitleOf = (media: 'video' | 'image'): string =>
-  `Labels: ${media === 'video' ? 'frames × size × width' : 'width-size'}. Small marks: not on the frontier.`
+  `Labels: ${media === 'video' ? 'frames × size × width' : 'width-size'}. Bars: 95 %. Small: not on the frontier.`
 
 const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
   formatCsv([
@@ -202,9 +215,12 @@ const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
       'top-1 (%)',
       'on frontier',
       `ms per ${per}`,
+      'samples',
+      'top-1 low (%)',
+      'top-1 high (%)',
     ],
     ...curves.flatMap(({ name, origin, dataset, points }) =>
-      points.map(({ label, configuration, gflops, latencyMs, top1, onFrontier }) => [
+      points.map(({ label, configuration, gflops, latencyMs, top1, samples, interval, onFrontier }) => [
         name,
         origin,
         dataset,
@@ -216,6 +232,8 @@ const curvesCsv = (curves: readonly Curve[], per: Per | 'image'): string =>
         Number(top1.toPrecision(6)),
         onFrontier ? 'yes' : 'no',
         latencyMs,
+        samples,
+        ...(interval ?? [undefined, undefined]).map((end) => end && Number(end.toPrecision(6))),
       ]),
     ),
   ])

@@ -3,7 +3,9 @@ import { resolve as absolute, basename } from 'node:path'
 import { type Config, formatConfig } from '../config/index.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
+import { configurationKey } from '../network/resolve.ts'
 import { shownPath } from '../video/paths.ts'
+import { isOutdated } from './conditions.ts'
 import { type Confusion, confusionOf } from './confusion.ts'
 import type { RunResults } from './curves.ts'
 import { frontierOf } from './frontier.ts'
@@ -103,16 +105,27 @@ async function resultsOf(
   } catch (error) {
     // Without the table, which says what counts, a sweep of one kind still speaks for itself.
     const sweep = await readSweep(folder)
-    const kinds = new Set(sweep.map(({ weights, views, precision }) => `${weights} ${views} ${precision}`))
+    const kinds = new Set(sweep.map(kindOf))
     if (kinds.size !== 1) throw error
     return { results: sweep, source: measured }
   }
-  const { weights, views, precision = 'float32' } = table ?? {}
-  const sweep = await readSweep(folder, { ...(weights && { weights }), ...(views && { views }), precision })
-  if (sweep.length > 0) return { results: sweep, source: measured }
+  const { views } = table ?? {}
+  const sweep = table
+    ? await readSweep(folder, (result) => isBehind(table, result))
+    : latestKind(await readSweep(folder))
+  if (sweep.length > 0) {
+    const isTimed = ({ machine }: SweepResult) => !table?.machine || machine === table.machine
+    return {
+      results: sweep.map((result) => (isTimed(result) ? result : { ...result, latencyMs: undefined })),
+      source:
+        table && isOutdated(table, config)
+          ? `${measured}, with other settings than its config.yml has now`
+          : measured,
+    }
+  }
   const entries = table?.entries ?? []
   const results = entries.flatMap((entry) => {
-    const { top1, top5, latencyMs } = entry
+    const { top1, top5, samples, latencyMs } = entry
     return top1 === undefined
       ? []
       : [
@@ -120,6 +133,7 @@ async function resultsOf(
             ...costOf(entry),
             top1,
             ...(top5 !== undefined && { top5 }),
+            ...(samples !== undefined && { samples }),
             ...(latencyMs !== undefined && { latencyMs }),
             views: views ?? config.views,
           },
@@ -134,6 +148,26 @@ async function resultsOf(
   }
 }
 
+const kindOf = ({ weights, views, precision, data, settings }: SweepResult): string =>
+  JSON.stringify([weights, views, precision, data, settings])
+
+/** Results that compare with each other: those measured as the last one was. */
+const latestKind = (results: readonly SweepResult[]): SweepResult[] =>
+  results.filter((result) => kindOf(result) === kindOf(results.at(-1)!))
+
+/** Whether the table has a result's accuracy, or would have it: everything that it was measured under is the same. */
+function isBehind(table: QueryTable, result: SweepResult): boolean {
+  const { weights, views, precision, data, settings } = table
+  const entry = table.entries.find((one) => configurationKey(one) === configurationKey(result))
+  return (
+    (weights === undefined || result.weights === weights) &&
+    (views === undefined || result.views === views) &&
+    result.precision === precision &&
+    (views === undefined || (result.data === data && result.settings === settings)) &&
+    (entry === undefined || result.calibration === entry.calibration)
+  )
+}
+
 const costOf = ({ width, frames, size, macs, params }: TableEntry) => ({ width, frames, size, macs, params })
 
 async function answersOf(
@@ -143,9 +177,10 @@ async function answersOf(
 ): Promise<Answers | undefined> {
   // The most accurate first; most sweeps keep the answers of the frontier alone.
   const candidates = [...frontierOf(results).reverse(), ...results]
-  for (const { width, frames, size, views } of candidates) {
+  for (const candidate of candidates) {
+    const { width, frames, size, views } = candidate
     const configuration = { width, frames, size }
-    const predictions = await readPredictions(folder, configuration, views)
+    const predictions = await readPredictions(folder, candidate, views)
     if (predictions.length === 0) continue
     const stranger = predictions.find(({ label, classes }) => Math.max(label, ...classes) >= network.classes)
     if (stranger) {

@@ -3,6 +3,7 @@ import { MnVideoError } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { parseViews } from '../video/sampling.ts'
 import { frontierBy } from './frontier.ts'
+import { wilson } from './interval.ts'
 import type { Published, PublishedPoint, PublishedSeries } from './published.ts'
 import type { SweepResult } from './sweep-results.ts'
 
@@ -30,10 +31,13 @@ export interface CurvePoint {
   readonly latencyMs?: number
   /** Percent. */
   readonly top1: number
+  /** Samples that top1 is of, and Wilson's 95 % interval in percent; of papers unknown. */
+  readonly samples?: number
+  readonly interval?: readonly [low: number, high: number]
   /** `6×224×.73`, frames × size × width; of images `0.73-224`. */
   readonly label: string
   readonly configuration?: Configuration
-  /** Whether no other point of its curve is as accurate at its cost or latency. Those that are not have no label. */
+  /** Whether it is shown to be more accurate than all that is cheaper or faster (`frontier.ts`). Those that are not have no label. */
   readonly onFrontier: boolean
 }
 
@@ -42,10 +46,11 @@ export interface RunResults {
   readonly name: string
   readonly media: 'video' | 'image'
   readonly dataset: string
-  readonly results: readonly Pick<
+  readonly results: readonly (Pick<
     SweepResult,
     'width' | 'frames' | 'size' | 'macs' | 'top1' | 'views' | 'latencyMs'
-  >[]
+  > &
+    Partial<Pick<SweepResult, 'samples'>>)[]
   /** Where the accuracies come from. */
   readonly source: string
 }
@@ -56,26 +61,31 @@ export function runCurve(
   per: Per,
   against: Against = 'cost',
 ): Curve {
-  const points = results
-    .filter(({ latencyMs }) => against === 'cost' || latencyMs !== undefined)
-    .map(({ width, frames, size, macs, latencyMs, top1, views }) => {
-      const times = per === 'video' ? viewCount(views) : 1
-      return {
-        gflops: (macs * times) / 1e9,
-        ...(latencyMs !== undefined && { latencyMs: latencyMs * times }),
-        top1: 100 * top1,
-        label: configurationLabel({ width, frames, size }, media),
-        configuration: { width, frames, size },
-      }
-    })
+  const drawn = results.filter(({ latencyMs }) => against === 'cost' || latencyMs !== undefined)
+  const timesOf = ({ views }: { readonly views: string }) => (per === 'video' ? viewCount(views) : 1)
+  const frontier = new Set(
+    frontierBy(drawn, (one) => timesOf(one) * (against === 'latency' ? one.latencyMs! : one.macs)),
+  )
+  const points = drawn.map((result): CurvePoint => {
+    const { width, frames, size, macs, latencyMs, top1, samples } = result
+    const times = timesOf(result)
+    const interval = samples === undefined ? undefined : wilson(top1, samples)
+    return {
+      gflops: (macs * times) / 1e9,
+      ...(latencyMs !== undefined && { latencyMs: latencyMs * times }),
+      top1: 100 * top1,
+      ...(samples !== undefined && { samples }),
+      ...(interval && { interval: [100 * interval[0], 100 * interval[1]] as const }),
+      label: configurationLabel({ width, frames, size }, media),
+      configuration: { width, frames, size },
+      onFrontier: frontier.has(result),
+    }
+  })
   const priceOf = ({ gflops, latencyMs }: Pick<CurvePoint, 'gflops' | 'latencyMs'>) =>
     against === 'latency' ? latencyMs! : gflops
-  const frontier = new Set(frontierBy(points, priceOf))
   return {
     ...{ name, origin: 'run', drawnAs: 'curve', dataset, source },
-    points: points
-      .map((point): CurvePoint => ({ ...point, onFrontier: frontier.has(point) }))
-      .sort((a, b) => priceOf(a) - priceOf(b) || a.top1 - b.top1),
+    points: points.toSorted((a, b) => priceOf(a) - priceOf(b) || a.top1 - b.top1),
   }
 }
 

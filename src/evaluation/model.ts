@@ -10,11 +10,21 @@ import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
+import { shellQuoted } from '../shell.ts'
 import { labelsOf, labelsOfRun } from './labels.ts'
 import { type Latency, machineOf, measureLatency, readLatencies, writeLatencies } from './latency.ts'
 import { type Budget, checkBudget, checkPath } from './options.ts'
-import { chooseUnder, chooseWithin, isReady, type QueryTable, type TableEntry } from './query-table.ts'
-import { type Run, readRun, readStatistics } from './run-folder.ts'
+import {
+  chooseFull,
+  chooseUnder,
+  chooseWithin,
+  configurationsOf,
+  isAffordable,
+  isReady,
+  type QueryTable,
+  type TableEntry,
+} from './query-table.ts'
+import { calibrateCommand, type Run, readRun, readStatistics } from './run-folder.ts'
 import { toInputs } from './views.ts'
 
 /** Compiled plans that a model keeps; the one unused for longest goes first. */
@@ -47,6 +57,10 @@ export interface Cancellable {
 }
 
 const CANCELLABLE: OptionTable<Cancellable> = { signal: option.signal }
+const MEASURE_OPTIONS: OptionTable<Cancellable & { readonly missing?: boolean }> = {
+  ...CANCELLABLE,
+  missing: option.flag,
+}
 const RUN_OPTIONS: OptionTable<RunOptions> = { observe: option.any, signal: option.signal }
 
 /** A configuration whose plan is compiled. */
@@ -89,10 +103,12 @@ export interface Model {
   /**
    * Measures how long every configuration that can run takes here, and keeps it with the run, where it is found
    * again. Nothing else should be running meanwhile.
+   *
+   * @param missing only those that were not measured here before
    */
   measureLatencies(
     onMeasured?: (entry: TableEntry, latency: Latency) => void,
-    options?: Cancellable,
+    options?: Cancellable & { readonly missing?: boolean },
   ): Promise<void>
   /** What was measured here of a configuration. */
   latencyOf(entry: TableEntry): Latency | undefined
@@ -176,8 +192,9 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
       }
     },
     async measureLatencies(onMeasured, options = {}) {
-      checkOptions('measureLatencies', options, CANCELLABLE)
-      for (const entry of table.entries.filter((entry) => isReady(table, entry))) {
+      checkOptions('measureLatencies', options, MEASURE_OPTIONS)
+      const isWanted = (entry: TableEntry) => isReady(table, entry) && !(options.missing && latencyOf(entry))
+      for (const entry of table.entries.filter(isWanted)) {
         throwIfCancelled(options.signal, 'measureLatencies')
         const latency = await plans.use(entry, (plan) => measureLatency(plan))
         latencies.set(configurationKey(entry), latency)
@@ -205,15 +222,20 @@ export function chooseEntry(
 ): TableEntry {
   const budget = checkBudget(asked)
   if ('latencyMs' in budget) {
-    return chooseWithin(run.table, budget.latencyMs, (entry) => latencyOf(entry)?.median)
+    const measure = `mn-video calibrate-latency ${shellQuoted(run.folder)}`
+    return chooseWithin(run.table, budget.latencyMs, (entry) => latencyOf(entry)?.median, measure)
   }
-  if ('gflops' in budget || 'mflops' in budget) return chooseUnder(run.table, budget)
+  if ('gflops' in budget || 'mflops' in budget) {
+    return chooseUnder(run.table, budget, cheaperCommand(run, budget))
+  }
   const { network, config, table, folder } = run
   const full = fullConfiguration(network)
   const { width = full.width, frames = full.frames, size = full.size } = budget
   const configuration = { width, frames, size }
+  const isFull = configurationKey(configuration) === configurationKey(full)
+  const isAsked = [budget.width, budget.frames, budget.size].some((value) => value !== undefined)
   const listed = table.entries.find((entry) => configurationKey(entry) === configurationKey(configuration))
-  if (listed) return listed
+  if (listed && isAsked) return listed
   const [narrowest, widest] = config.width_mult_range
   if (width < narrowest || width > widest) {
     throw new MnVideoError(
@@ -228,7 +250,23 @@ export function chooseEntry(
     )
   }
   const { macs, params } = resolve(network, configuration)
-  return { ...configuration, macs, params }
+  const entry = listed ?? { ...configuration, macs, params }
+  return isFull && !isAsked ? chooseFull(table, entry) : entry
+}
+
+/** What calibrates the dearest configuration under a budget, of a trained run whose lists have one that its table lacks. */
+function cheaperCommand(run: Run, budget: { gflops: number } | { mflops: number }): string | undefined {
+  const { config, network, table } = run
+  if (!table.trained) return undefined
+  const { width_mult_list: widths, frames_list: frames, resolution_list: sizes } = config
+  const fitting = configurationsOf({ widths, frames, sizes })
+    .map((configuration) => ({ configuration, macs: resolve(network, configuration).macs }))
+    .filter(({ macs }) => isAffordable(macs, budget))
+  const best = fitting.reduce<(typeof fitting)[number] | undefined>(
+    (a, b) => (a && a.macs >= b.macs ? a : b),
+    undefined,
+  )
+  return best && calibrateCommand(run, best.configuration)
 }
 
 /** A configuration that callers may have made up. */

@@ -4,10 +4,9 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { writeAtomically } from '../files/write.ts'
-import type { Configuration } from '../network/graph.ts'
 import { formatCsv } from './csv.ts'
 import { readJsonLines } from './json-lines.ts'
-import { predictionsFile } from './run-folder.ts'
+import { type AnswersOf, predictionsFile } from './run-folder.ts'
 
 const index = z.int().nonnegative()
 
@@ -23,11 +22,8 @@ const schema = z.object({
 export type Prediction = Readonly<z.infer<typeof schema>>
 
 /** What a configuration answered with some views (`1x1`); none where that was not kept. */
-export const readPredictions = (
-  run: string,
-  configuration: Configuration,
-  views: string,
-): Promise<Prediction[]> => readJsonLines(join(run, predictionsFile(configuration, views)), schema)
+export const readPredictions = (run: string, of: AnswersOf, views: string): Promise<Prediction[]> =>
+  readJsonLines(join(run, predictionsFile(of, views)), schema)
 
 /**
  * Keeps what a configuration answered, in place of what was kept of it: all samples, or those of before.
@@ -36,11 +32,11 @@ export const readPredictions = (
  */
 export async function writePredictions(
   run: string,
-  configuration: Configuration,
+  of: AnswersOf,
   views: string,
   predictions: Iterable<Prediction>,
 ): Promise<void> {
-  const file = join(run, predictionsFile(configuration, views))
+  const file = join(run, predictionsFile(of, views))
   try {
     await mkdir(dirname(file), { recursive: true })
     const lines = Array.from(predictions, (each) => `${JSON.stringify(each)}\n`)

@@ -3,10 +3,12 @@
  * choice of one under a budget. Statistics of batch norm are files beside the table.
  */
 import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { resolve } from '../network/resolve.ts'
+import { shellQuoted } from '../shell.ts'
 
 const entrySchema = z.strictObject({
   width: z.number().positive(),
@@ -20,12 +22,17 @@ const entrySchema = z.strictObject({
   top5: z.number().min(0).max(1).optional(),
   /** Mean average precision, 0 to 1, in place of both where samples have any number of labels. */
   map: z.number().min(0).max(1).optional(),
+  /** Validation samples that the accuracies are of, and the 95 % interval that they leave top1 in. */
+  samples: z.int().positive().optional(),
+  top1Interval: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]).optional(),
   /** Milliseconds that one clip or image took where the table was made, decoding not counted. */
   latencyMs: z.number().positive().optional(),
   /** Set where the accuracies are a paper's for weights of this name, not measured on these. */
   source: z.literal('published').optional(),
   /** Set where it was tested alone: its statistics are kept, on the frontier or not. */
   pinned: z.literal(true).optional(),
+  /** What its statistics were estimated from (`conditions.ts`); absent where they came with the weights. */
+  calibration: z.string().optional(),
   /** The file of batch-norm statistics, relative to the run; absent while untrained. */
   statistics: z
     .string()
@@ -47,6 +54,13 @@ const tableSchema = z.strictObject({
     .optional(),
   /** Set where the accuracies are mean average precisions. */
   metric: z.literal('mAP').optional(),
+  /** What the accuracies were measured on, and how (`conditions.ts`); absent in tables of before. */
+  data: z.string().optional(),
+  settings: z.string().optional(),
+  /** Keys of the run's configuration that were changed for it, as `key=value`: where the data lie. */
+  set: z.array(z.string()).optional(),
+  /** The processor, engine and threads that the latencies are of. */
+  machine: z.string().optional(),
   /** Set where the accuracies and latencies are those in bfloat16. */
   precision: z.literal('bf16').optional(),
   /** `digestOf` the rest, so that a table edited by hand is found out. */
@@ -118,20 +132,42 @@ export function configurationsOf(lists: {
  * none under the budget can, the best of the others is given, and running it says how to calibrate it.
  *
  * @param asked what one clip or image may cost, in 1e9 or 1e6 multiply-adds
+ * @param calibrate the command that makes something cheaper than the table's cheapest ready, where there is such
  * @throws MnVideoError `budget` when even the cheapest costs more, naming it
  */
-export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
+export function chooseUnder(table: QueryTable, asked: CostBudget, calibrate?: string): TableEntry {
   const best = bestOf(affordable(table, asked).filter((entry) => isReady(table, entry)))
   const chosen = best ?? bestOf(affordable(table, asked))
   if (chosen) return chosen
   const [unit, value] = unitOf(asked)
   const cheapest = table.entries.reduce((a, b) => (b.macs < a.macs ? b : a))
   const enough = Math.ceil((cheapest.macs / UNITS[unit]) * 1000) / 1000
+  const costs = `costs ${cheapest.macs / UNITS[unit]} (width ${cheapest.width}, frames ${cheapest.frames}, size ${cheapest.size})`
   throw new MnVideoError(
     'budget',
-    `nothing fits ${unit} ${value}: the cheapest configuration of ${table.network} costs ${cheapest.macs / UNITS[unit]} ` +
-      `(width ${cheapest.width}, frames ${cheapest.frames}, size ${cheapest.size}).\nGive at least ${unit} ${enough}.`,
+    calibrate === undefined
+      ? `nothing fits ${unit} ${value}: the cheapest configuration of ${table.network} ${costs}.\nGive at least ${unit} ${enough}.`
+      : `nothing that is calibrated fits ${unit} ${value}: the cheapest configuration in the query table of ${table.network} ${costs}.\n` +
+          `Give at least ${unit} ${enough}, or calibrate a cheaper one: ${calibrate}`,
   )
+}
+
+/** Whether a budget pays for a configuration of that cost. */
+export const isAffordable = (macs: number, asked: CostBudget): boolean => {
+  const [unit, value] = unitOf(asked)
+  // A budget computed from a cost buys it, whatever the division lost.
+  return macs <= value * UNITS[unit] * (1 + 1e-12)
+}
+
+/**
+ * What runs where nothing is asked for: the full network, else the best configuration that can run; where none can, the
+ * full network, and running it says how to calibrate it.
+ *
+ * @param full the full network's entry, whether or not the table has it
+ */
+export function chooseFull(table: QueryTable, full: TableEntry): TableEntry {
+  if (isReady(table, full)) return full
+  return bestOf(table.entries.filter((entry) => isReady(table, entry))) ?? full
 }
 
 /**
@@ -139,12 +175,14 @@ export function chooseUnder(table: QueryTable, asked: CostBudget): TableEntry {
  * accuracies are unknown, the dearest.
  *
  * @param latencyOf milliseconds of an entry here, where known
+ * @param measure the command that measures latencies
  * @throws MnVideoError `budget` when none was timed, or even the fastest takes longer
  */
 export function chooseWithin(
   table: QueryTable,
   latencyMs: number,
   latencyOf: (entry: TableEntry) => number | undefined,
+  measure = 'mn-video calibrate-latency RUN',
 ): TableEntry {
   const timed = table.entries
     .filter((entry) => isReady(table, entry))
@@ -162,7 +200,7 @@ export function chooseWithin(
     'budget',
     fastest
       ? `nothing of ${table.network} is within ${latencyMs} ms here: the fastest configuration takes ${roundedUp(fastest.latency, 3)} ms.\nGive at least that.`
-      : `latencies of ${table.network} have not been measured on this machine. Measure them once: mn-video calibrate-latency RUN`,
+      : `latencies of ${table.network} have not been measured on this machine. Measure them once: ${measure}`,
   )
 }
 
@@ -185,10 +223,7 @@ export const isReady = (table: QueryTable, { statistics }: TableEntry): boolean 
   !table.trained || statistics !== undefined
 
 function affordable(table: QueryTable, asked: CostBudget): TableEntry[] {
-  const [unit, value] = unitOf(asked)
-  // A budget computed from a cost buys it, whatever the division lost.
-  const macs = value * UNITS[unit] * (1 + 1e-12)
-  return table.entries.filter((entry) => entry.macs <= macs)
+  return table.entries.filter(({ macs }) => isAffordable(macs, asked))
 }
 
 const bestOf = (entries: readonly TableEntry[]): TableEntry | undefined =>
@@ -217,11 +252,13 @@ function isBetter(a: TableEntry, b: TableEntry): boolean {
 }
 
 /** What to do about a table that cannot be believed. A test measures nothing again that is in the sweep. */
-const INSTEAD = 'Take the original, or test the run again: mn-video test RUN'
+const insteadOf = (file: string) =>
+  `Take the original, or test the run again: mn-video test ${shellQuoted(dirname(file))}`
 
 /** Reads a table from JSON text; `name` is the file for messages. */
 export function parseQueryTable(text: string, name: string): QueryTable {
-  const fail = (what: string) => new MnVideoError('run', `${name}: ${what}. The file is damaged. ${INSTEAD}`)
+  const fail = (what: string) =>
+    new MnVideoError('run', `${name}: ${what}. The file is damaged. ${insteadOf(name)}`)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -234,7 +271,7 @@ export function parseQueryTable(text: string, name: string): QueryTable {
     if (digest === digestOf(table)) return table
     throw new MnVideoError(
       'run',
-      `${name}: its numbers are not those that were measured: the file has been edited. ${INSTEAD}`,
+      `${name}: its numbers are not those that were measured: the file has been edited. ${insteadOf(name)}`,
     )
   }
   const { path, message } = parsed.error.issues[0]!

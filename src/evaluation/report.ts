@@ -5,6 +5,7 @@ import { type ClassMetrics, classReport, meanClassAccuracy, worstMistakes } from
 import { type Curve, configurationLabel, type Per } from './curves.ts'
 import { frontierOf } from './frontier.ts'
 import { type Html, html, htmlTable, raw } from './html.ts'
+import { wilson } from './interval.ts'
 import { wrongPredictions } from './predictions.ts'
 
 export interface Report {
@@ -43,16 +44,17 @@ function frontierTable(curves: readonly Curve[], per: Per | 'image'): Html {
   const rows = curves.flatMap(({ name, points }) =>
     points
       .filter(({ onFrontier }) => onFrontier)
-      .map(({ label, gflops, latencyMs, top1 }) => [
+      .map(({ label, gflops, latencyMs, top1, interval }) => [
         name,
         label,
         round(gflops, 4),
         latencyMs === undefined ? '–' : round(latencyMs, 3),
         top1.toFixed(2),
+        interval ? `${interval[0].toFixed(1)}–${interval[1].toFixed(1)}` : '–',
       ]),
   )
   return html`<details><summary>The points of the curves (${rows.length})</summary>
-${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, `ms per ${per}`, 'top-1 (%)'], ...rows])}</details>`
+${htmlTable([['series', 'configuration', `GFLOPs per ${per}`, `ms per ${per}`, 'top-1 (%)', '95 % interval'], ...rows])}</details>`
 }
 
 const sources = (curves: readonly Curve[]): Html =>
@@ -86,6 +88,7 @@ function resultsTable(results: readonly ComparedResult[], media: 'video' | 'imag
       'parameters',
       'views',
       'top-1 (%)',
+      '95 % interval',
       'top-5 (%)',
       'mean class (%)',
       'calibration error (%)',
@@ -98,14 +101,25 @@ function resultsTable(results: readonly ComparedResult[], media: 'video' | 'imag
       result.params.toLocaleString('en-US'),
       result.views,
       percent(result.top1),
+      intervalOf(result),
       percent(result.top5),
       percent(result.meanClassAccuracy),
       percent(result.ece),
       result.latencyMs === undefined ? '–' : round(result.latencyMs, 3),
-      result.samples ?? '–',
+      samplesOf(result),
     ]),
   ])
 }
+
+function intervalOf({ top1, samples }: ComparedResult): string {
+  if (samples === undefined) return '–'
+  return wilson(top1, samples)
+    .map((end) => (100 * end).toFixed(1))
+    .join('–')
+}
+
+const samplesOf = ({ samples, unreadable }: ComparedResult): string =>
+  samples === undefined ? '–' : `${samples}${unreadable ? ` (${unreadable} more cannot be read)` : ''}`
 
 function answersSection(
   { labels, network, reliabilitySvg }: Report['runs'][number],

@@ -2,6 +2,7 @@
  * The folder of a run: the resolved configuration, the weights, the query table and the batch-norm statistics
  * of its configurations. What the files of a run are called is known here and nowhere else.
  */
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
@@ -14,10 +15,18 @@ import { buildNetwork } from '../models/index.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve, trainedSize } from '../network/resolve.ts'
 import { type BatchNormStatistics, initialStatistics, type ParameterStore } from '../network/store.ts'
+import { shellQuoted } from '../shell.ts'
+import type { Conditions } from './conditions.ts'
 import { keepLabels, labelsToKeep } from './labels.ts'
 import { digestOf, parseQueryTable, type QueryTable, type TableEntry } from './query-table.ts'
 import { holdRun, LOCK, type RunLock } from './run-lock.ts'
-import { readStatisticsFile, readWeights, writeStatistics, writeWeights } from './run-tensors.ts'
+import {
+  readStatisticsFile,
+  readWeights,
+  weightsOfStatistics,
+  writeStatistics,
+  writeWeights,
+} from './run-tensors.ts'
 
 const CONFIG = 'config.yml'
 const WEIGHTS = 'model.safetensors'
@@ -51,13 +60,26 @@ export interface NewRun extends Pick<Run, 'config' | 'weights' | 'table'> {
   readonly labels?: readonly string[] | undefined
 }
 
-/** The file of a configuration's batch-norm statistics, relative to the run. */
-export const statisticsFile = (configuration: Configuration): string =>
-  `${STATISTICS}/${configurationKey(configuration)}.safetensors`
+/**
+ * The file of a configuration's batch-norm statistics, relative to the run.
+ *
+ * @param calibration what they were estimated from; none for those that came with the weights
+ */
+export const statisticsFile = (configuration: Configuration, calibration?: string): string =>
+  `${STATISTICS}/${configurationKey(configuration)}${calibration === undefined ? '' : `-${calibration}`}.safetensors`
+
+/** What answers belong to: those of a run from before do not say. */
+export type AnswersOf = Configuration & {
+  readonly [K in keyof Conditions | 'weights' | 'calibration']?: string | undefined
+}
 
 /** The file of what a configuration answered with some views (`predictions.ts`), relative to the run. */
-export const predictionsFile = (configuration: Configuration, views: string): string =>
-  `${PREDICTIONS}/${configurationKey(configuration)}${views === '1x1' ? '' : `-${views}`}.jsonl`
+export function predictionsFile(of: AnswersOf, views: string): string {
+  const { weights, data, settings, calibration } = of
+  const belongsTo = [weights, data, settings, calibration]
+  const id = createHash('sha256').update(JSON.stringify(belongsTo)).digest('hex').slice(0, 12)
+  return `${PREDICTIONS}/${configurationKey(of)}${views === '1x1' ? '' : `-${views}`}${data === undefined ? '' : `-${id}`}.jsonl`
+}
 
 /** The file of a run's weights. */
 export const weightsFile = (folder: string): string => join(folder, WEIGHTS)
@@ -226,28 +248,69 @@ export async function readWeightedRun(folder: string, set: readonly string[] = [
   return { folder, config, network, weights, weightsId: id }
 }
 
+/** Batch-norm statistics of a configuration, and what they were estimated from; undefined: they came with the weights. */
+export interface KeptStatistics {
+  readonly statistics: BatchNormStatistics
+  readonly calibration: string | undefined
+}
+
 /** Keeps the statistics of a configuration, calibrated with the weights of that identity. */
 export const saveStatistics = (
   folder: string,
   configuration: Configuration,
-  statistics: BatchNormStatistics,
+  { statistics, calibration }: KeptStatistics,
   weightsId: string,
 ): Promise<void> =>
   writing(folder, async () => {
     await mkdir(join(folder, STATISTICS), { recursive: true })
-    await writeStatistics(join(folder, statisticsFile(configuration)), statistics, weightsId)
+    await writeStatistics(join(folder, statisticsFile(configuration, calibration)), statistics, weightsId)
   })
 
-/** The statistics that were kept of a configuration; undefined where there are none of these weights. */
+/**
+ * The statistics that a run has of a configuration: those that came with its weights, else those of a calibration.
+ *
+ * @param calibration which; undefined for any, where there is nothing to calibrate with
+ */
 export async function findStatistics(
   { folder, network, weightsId }: WeightedRun,
   configuration: Configuration,
-): Promise<BatchNormStatistics | undefined> {
-  const file = join(folder, statisticsFile(configuration))
-  if (!(await isThere(file))) return undefined
-  const { statistics, weights } = await readStatisticsFile(file, resolve(network, configuration))
-  return weights === weightsId ? statistics : undefined
+  calibration: string | undefined,
+): Promise<KeptStatistics | undefined> {
+  const key = configurationKey(configuration)
+  const calibrations =
+    calibration !== undefined
+      ? [calibration]
+      : (await readdir(join(folder, STATISTICS)).catch(() => [])).flatMap(
+          (file) =>
+            CALIBRATED.exec(file)
+              ?.slice(1, 2)
+              .filter(() => file.startsWith(`${key}-`)) ?? [],
+        )
+  for (const one of [undefined, ...calibrations]) {
+    const file = join(folder, statisticsFile(configuration, one))
+    if (!(await isThere(file))) continue
+    const { statistics, weights } = await readStatisticsFile(file, resolve(network, configuration))
+    if (weights === weightsId) return { statistics, calibration: one }
+  }
+  return undefined
 }
+
+/** The keys of the configurations whose statistics came with the weights. */
+export async function givenStatistics({
+  folder,
+  weightsId,
+}: Pick<WeightedRun, 'folder' | 'weightsId'>): Promise<Set<string>> {
+  const given = new Set<string>()
+  for (const file of await readdir(join(folder, STATISTICS)).catch(() => [])) {
+    const key = GIVEN.exec(file)?.[1]
+    if (key && (await weightsOfStatistics(join(folder, STATISTICS, file))) === weightsId) given.add(key)
+  }
+  return given
+}
+
+/** `W-T-S.safetensors`, and `W-T-S-CALIBRATION.safetensors`. */
+const GIVEN = /^([\d.]+-\d+-\d+)\.safetensors$/
+const CALIBRATED = /^[\d.]+-\d+-\d+-([\da-f]{16})\.safetensors$/
 
 /** Removes statistics that no entry of a table names. */
 export async function pruneStatistics(folder: string, { entries }: QueryTable): Promise<void> {
@@ -336,17 +399,21 @@ function trainedStatistics({ network, table }: Run, configuration: TableEntry): 
 }
 
 /**
- * What measures a configuration of a run, and estimates its batch-norm statistics first: with the views and the precision
- * of the query table, which would not take it up with others.
+ * What measures a configuration of a run, and estimates its batch-norm statistics first: with the views, the precision
+ * and the data of the query table, which would not take it up with others.
  */
 export function calibrateCommand(
   { folder, config, network, table }: Pick<Run, 'folder' | 'config' | 'network' | 'table'>,
   { width, frames, size }: Configuration,
 ): string {
   const shape = `--widths ${width}${network.media === 'video' ? ` --frames ${frames}` : ''} --sizes ${size}`
-  const { views = config.views } = table
-  const precision = table.precision ? ` --precision ${table.precision}` : ''
-  return `mn-video test ${folder} ${shape}${views === config.views ? '' : ` --views ${views}`}${precision}`
+  const { views = config.views, precision, set = [] } = table
+  const flags = [
+    ...(views === config.views ? [] : [`--views ${views}`]),
+    ...(precision ? [`--precision ${precision}`] : []),
+    ...set.map((change) => `--set ${shellQuoted(change)}`),
+  ]
+  return ['mn-video test', shellQuoted(folder), shape, ...flags].join(' ')
 }
 
 /** The newest run in a folder of runs: the one whose query table was written last. */

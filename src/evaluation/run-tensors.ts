@@ -86,6 +86,13 @@ export async function writeStatistics(
   })
 }
 
+/** What identifies the weights that statistics belong to; undefined where the file does not say, or is damaged. */
+export const weightsOfStatistics = (path: string): Promise<string | undefined> =>
+  readSafetensors(path).then(
+    ({ metadata }) => metadata.weights,
+    () => undefined,
+  )
+
 /** @throws MnVideoError `weights` when the file is damaged or another configuration's */
 export async function readStatisticsFile(
   path: string,

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Precision } from '../engines/precision.ts'
 import { configurationKey } from '../network/resolve.ts'
 import { appendJsonLines, type JsonLinesWriter, readJsonLines } from './json-lines.ts'
 import type { Metric } from './query-table.ts'
@@ -28,10 +27,17 @@ const common = z.object({
   /** Milliseconds for one clip or image on the machine that swept: the median, and the fastest and slowest. */
   latencyMs: z.number().positive().optional(),
   latencyRangeMs: z.tuple([z.number().positive(), z.number().positive()]).optional(),
+  /** The processor, engine and threads that the latency is of (`machineOf`). */
+  machine: z.string().optional(),
   /** Set where dense layers multiplied bfloat16; absent for float32. */
   precision: z.literal('bf16').optional(),
   /** What identifies the weights: results of others do not count. */
   weights: z.string().optional(),
+  /** What was evaluated, and how (`conditions.ts`). */
+  data: z.string().optional(),
+  settings: z.string().optional(),
+  /** What the batch-norm statistics were estimated from; absent where they came with the weights. */
+  calibration: z.string().optional(),
 })
 
 /** Of samples with one label each. */
@@ -40,6 +46,8 @@ const single = common.extend({
   /** Shares of the samples, 0 to 1. */
   top1: share,
   top5: share,
+  /** Wilson's 95 % interval of top1. */
+  top1Interval: z.tuple([share, share]).optional(),
   meanClassAccuracy: share,
   /** Expected calibration error, 0 to 1. */
   ece: share,
@@ -55,34 +63,27 @@ const multiLabel = common.extend({
 export type SweepResult = Readonly<z.infer<typeof single>>
 export type AnyResult = SweepResult | Readonly<z.infer<typeof multiLabel>>
 
-/** What results must have in common to be compared. */
-export interface Comparable {
-  readonly weights?: string
-  readonly views?: string
-  readonly precision?: Precision
-}
-
 /**
  * A run's results on samples with one label; of a configuration evaluated twice the later one. None where nothing was swept.
  *
- * @param of which results count, where that is known: those of other weights, views and precisions do not compare
+ * @param counts which results count: those of other weights, data or settings do not compare
  */
-export const readSweep = async (run: string, of: Comparable = {}): Promise<SweepResult[]> =>
-  latest((await readAll(run, of)).filter((line) => line.metric === undefined))
+export const readSweep = async (
+  run: string,
+  counts: (result: SweepResult) => boolean = () => true,
+): Promise<SweepResult[]> =>
+  latest((await readAll(run)).filter((line) => line.metric === undefined).filter(counts))
 
 /** The results by one metric, as `readSweep`. */
-export const readSweepBy = async (run: string, metric: Metric, of: Comparable): Promise<AnyResult[]> =>
-  latest((await readAll(run, of)).filter((line) => (line.metric ?? 'top-1') === metric))
+export const readSweepBy = async (
+  run: string,
+  metric: Metric,
+  counts: (result: AnyResult) => boolean = () => true,
+): Promise<AnyResult[]> =>
+  latest((await readAll(run)).filter((line) => (line.metric ?? 'top-1') === metric && counts(line)))
 
-async function readAll(run: string, of: Comparable): Promise<AnyResult[]> {
-  const schema = z.discriminatedUnion('metric', [single, multiLabel])
-  return (await readJsonLines<AnyResult>(join(run, SWEEP), schema)).filter(
-    ({ weights, views, precision = 'float32' }) =>
-      weights === (of.weights ?? weights) &&
-      views === (of.views ?? views) &&
-      precision === (of.precision ?? precision),
-  )
-}
+const readAll = (run: string): Promise<AnyResult[]> =>
+  readJsonLines<AnyResult>(join(run, SWEEP), z.discriminatedUnion('metric', [single, multiLabel]))
 
 const latest = <T extends AnyResult>(lines: readonly T[]): T[] => [
   ...new Map(lines.map((line) => [configurationKey(line), line])).values(),

@@ -1,5 +1,6 @@
 /** Accuracies of many configurations of one network on a validation set. */
 import type { Config } from '../config/index.ts'
+import { reasonFor, refuseBadEvaluation } from '../data/bad-files.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { type EvaluationRequest, evaluationClips } from '../data/evaluation-clips.ts'
 import { createFrameIndexes } from '../data/frame-indexes.ts'
@@ -30,6 +31,8 @@ export interface SweepOptions {
   readonly signal?: AbortSignal
   /** Samples decoded, of all: each size decodes its own. */
   readonly onProgress?: (done: number, total: number) => void
+  /** Told of each sample that cannot be read, once. */
+  readonly onBad?: (file: string, reason: string) => void
 }
 
 /**
@@ -45,13 +48,14 @@ export interface Scored {
   readonly scores: Float32Array
 }
 
-/** One configuration's answers on the validation set, in the order of the set; files that cannot be read are left out. */
+/** One configuration's answers on the validation set, at least one, in the order of the set; files that cannot be read are left out. */
 export interface Swept {
   readonly configuration: Configuration
   /** Usable until the next result is asked for. */
   readonly plan: Plan
   readonly scored: readonly Scored[]
-  readonly failed: ReadonlyMap<string, string>
+  /** Samples that could not be read, and are not among the scored. */
+  readonly unreadable: number
 }
 
 /** Pixels of a run: enough to keep all threads busy, few enough to stay in the caches. */
@@ -61,6 +65,8 @@ const LARGEST_RUN = 64
 /**
  * Runs configurations on a validation set, those whose clips are decoded at one size together: each clip is decoded
  * once per size. Results come size by size, so that a caller can keep them as they come.
+ *
+ * @throws MnVideoError `data` naming files, where more of them than `max_bad_fraction` cannot be read, or all
  */
 export async function* sweep(
   subject: Subject,
@@ -71,6 +77,11 @@ export async function* sweep(
   const sizeOf = (configuration: Configuration) => decodedSize(subject.network, configuration.size)
   const sizes = [...new Set(configurations.map(sizeOf))]
   const indexes = createFrameIndexes()
+  const bad = new Set<string>()
+  const onBad = (file: string, reason: string) => {
+    if (!bad.has(file)) options.onBad?.(file, reason)
+    bad.add(file)
+  }
   for (const [i, size] of sizes.entries()) {
     const group = configurations.filter((configuration) => sizeOf(configuration) === size)
     const plans = await compileAll(subject, group)
@@ -79,6 +90,7 @@ export async function* sweep(
         ...options,
         size,
         indexes,
+        onBad,
         onProgress: (done) => options.onProgress?.(i * dataset.size + done, sizes.length * dataset.size),
       })
     } finally {
@@ -135,7 +147,14 @@ async function* sweepSize(
   { network, config }: Subject,
   dataset: Dataset,
   plans: readonly Plan[],
-  { size, views, signal, indexes, onProgress }: SweepOptions & Pick<EvaluationRequest, 'size' | 'indexes'>,
+  {
+    size,
+    views,
+    signal,
+    indexes,
+    onProgress,
+    onBad,
+  }: SweepOptions & Pick<EvaluationRequest, 'size' | 'indexes'>,
 ): AsyncGenerator<Swept> {
   const scored = plans.map((): Scored[] => [])
   const failed = new Map<string, string>()
@@ -162,8 +181,11 @@ async function* sweepSize(
   const request = { size, views, ...(signal && { signal }), ...(indexes && { indexes }) }
   for await (const item of evaluationClips(dataset, network, config, request)) {
     if ('error' in item) {
-      failed.set(dataset.name(item.sample), item.error.message)
-      refuseTooManyBad(dataset, config, failed)
+      const name = dataset.name(item.sample)
+      const reason = reasonFor(name, item.error.message)
+      onBad?.(name, reason)
+      failed.set(name, reason)
+      refuseBadEvaluation(dataset, config.max_bad_fraction, failed, done + 1)
     } else {
       waiting.push(item)
       if (waiting.length * item.clips.length >= runLength(item.clips[0]!)) await flush()
@@ -172,7 +194,7 @@ async function* sweepSize(
   }
   await flush()
   for (const [i, plan] of plans.entries()) {
-    yield { configuration: plan.subNetwork.configuration, plan, scored: scored[i]!, failed }
+    yield { configuration: plan.subNetwork.configuration, plan, scored: scored[i]!, unreadable: failed.size }
   }
 }
 
@@ -218,12 +240,3 @@ function average(rows: readonly Float32Array[]): Float32Array {
 /** Of each class its largest score. */
 const largest = (rows: readonly Float32Array[]): Float32Array =>
   rows[0]!.map((_, k) => Math.max(...rows.map((row) => row[k]!)))
-
-function refuseTooManyBad(dataset: Dataset, config: Config, failed: ReadonlyMap<string, string>): void {
-  if (failed.size <= Math.max(4, config.max_bad_fraction * dataset.size)) return
-  const [[file, reason]] = [...failed] as [[string, string]]
-  throw new MnVideoError(
-    'media',
-    `${failed.size} of the validation samples cannot be read, the first: ${file} (${reason}).\nRemove them from the list, or raise max_bad_fraction (${config.max_bad_fraction}).`,
-  )
-}

@@ -85,6 +85,8 @@ export interface ValidationEvent extends Configuration {
   readonly top1: number
   readonly top5: number
   readonly samples: number
+  /** Validation samples that could not be read, and are not among them. */
+  readonly unreadable?: number
 }
 
 export interface CheckpointEvent {
@@ -93,9 +95,11 @@ export interface CheckpointEvent {
   readonly file: string
 }
 
-/** A file that cannot be read; another one of its class takes its place. */
+/** A file that cannot be read: in training another one of its class takes its place, in validation it is left out. */
 export interface BadFileEvent {
   readonly event: 'bad-file'
+  /** Absent for training data. */
+  readonly split?: 'val'
   readonly file: string
   readonly reason: string
 }

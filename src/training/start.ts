@@ -36,6 +36,7 @@ const FREE: ReadonlySet<KeyName> = new Set<KeyName>([
   'print_freq',
   'resume',
   'test_only',
+  'val_list',
   'validate_every',
   'views',
 ])

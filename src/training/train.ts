@@ -9,6 +9,7 @@ import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loa
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
+import { calibrationOf } from '../evaluation/conditions.ts'
 import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
 import { EVENTS, saveWeights, writeTable } from '../evaluation/run-folder.ts'
 import type { RunLock } from '../evaluation/run-lock.ts'
@@ -21,7 +22,14 @@ import { checkOptions, type OptionTable } from '../options.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { diverged } from './diverged.ts'
-import { type BadFileEvent, type Log, openLog, type StepEvent, type TrainingEvent } from './log.ts'
+import {
+  type BadFileEvent,
+  type Log,
+  openLog,
+  type ProgressEvent,
+  type StepEvent,
+  type TrainingEvent,
+} from './log.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
 import { type MovingAverage, movingAverage } from './moving-average.ts'
@@ -146,7 +154,7 @@ export async function openWorkplace(
 /** What is to be said of the data before training, a line each. */
 export async function notesOn(config: Config, datasets: Workplace['datasets']): Promise<string[]> {
   const note = await labelsNote(config, await labelsToKeep(config, datasets.train.classes))
-  return [...passedOverLines(datasets), ...(note ? [note] : [])]
+  return [...passedOverLines([datasets.train, datasets.val]), ...(note ? [note] : [])]
 }
 
 export const trainerOptions = ({ momentum, nesterov, weight_decay, weight_decay_on, mean, std }: Config) => ({
@@ -169,6 +177,8 @@ interface Run {
   readonly bad: BadFileEvent[]
   /** Tells, logs and draws an event. */
   record(event: TrainingEvent): Promise<void>
+  /** What statistics that are estimated here are called; looked at once, because it asks for every file's state. */
+  calibration(): Promise<string>
   progress: Progress
 }
 
@@ -220,6 +230,7 @@ async function openRun(
     ...(notes.length > 0 && { notes }),
     data,
   })
+  let calibration: Promise<string> | undefined
   if (start.taken) await record({ event: 'pretrained', ...start.taken })
   if (before) for (const changed of changedData(before, data)) await record(changed)
   return {
@@ -231,6 +242,10 @@ async function openRun(
     meter: createMeter(),
     bad,
     record,
+    calibration: () => {
+      calibration ??= calibrationOf(config, datasets.train)
+      return calibration
+    },
     progress,
   }
 }
@@ -370,8 +385,13 @@ async function look(place: Workplace, run: Run, signal: AbortSignal | undefined)
     ? await engine.openTrainer(network, weights, trainerOptions(config))
     : run.trainer
   try {
-    const context = { engine, network, config, loader, dataset: datasets.val, trainer, weights }
-    const validation = await validate(context, (event) => void run.record(event), signal)
+    const context = {
+      ...{ engine, network, config, loader, trainer, weights },
+      dataset: datasets.val,
+      calibration: await run.calibration(),
+    }
+    const tell = (event: ProgressEvent | BadFileEvent) => void run.record(event)
+    const validation = await validate(context, tell, signal)
     const { step } = run.progress
     for (const { width, frames, size, macs, top1, top5 } of validation.entries) {
       await run.record({
@@ -385,6 +405,7 @@ async function look(place: Workplace, run: Run, signal: AbortSignal | undefined)
         top1,
         top5,
         samples: validation.samples,
+        ...(validation.unreadable > 0 && { unreadable: validation.unreadable }),
       })
     }
     const mean = validation.entries.reduce((sum, { top1 }) => sum + top1, 0) / validation.entries.length

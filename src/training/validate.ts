@@ -4,6 +4,8 @@ import type { Dataset } from '../data/dataset.ts'
 import type { TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { calibrate, calibrationClips } from '../evaluation/calibrate.ts'
+import { type Conditions, conditionsOf } from '../evaluation/conditions.ts'
+import { wilson } from '../evaluation/interval.ts'
 import type { QueryTable, TableEntry } from '../evaluation/query-table.ts'
 import { statisticsFile } from '../evaluation/run-folder.ts'
 import { metricsOf, sweep } from '../evaluation/sweep.ts'
@@ -12,14 +14,20 @@ import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import { parseViews } from '../video/sampling.ts'
 import { largestConfiguration } from './draw.ts'
-import type { ProgressEvent } from './log.ts'
+import type { BadFileEvent, ProgressEvent } from './log.ts'
+
+/** An entry with what was measured of it. */
+export type ValidatedEntry = TableEntry & Readonly<Record<'top1' | 'top5' | 'samples', number>>
 
 export interface Validation {
   /** Of each sample, as `1x1`. */
   readonly views: string
-  readonly entries: readonly (TableEntry & { readonly top1: number; readonly top5: number })[]
+  readonly entries: readonly ValidatedEntry[]
   readonly statistics: ReadonlyMap<string, BatchNormStatistics>
+  /** Samples that the accuracies are of, and samples that could not be read, at most over all sizes. */
   readonly samples: number
+  readonly unreadable: number
+  readonly conditions: Conditions
 }
 
 /**
@@ -51,11 +59,13 @@ export async function validate(
     /** Of these weights. */
     readonly trainer: Trainer
     readonly weights: ParameterStore
+    /** What calibration with the loader's batches is called (`calibrationOf`). */
+    readonly calibration: string
   },
-  onProgress: (progress: ProgressEvent) => void,
+  onEvent: (event: ProgressEvent | BadFileEvent) => void,
   signal?: AbortSignal,
 ): Promise<Validation> {
-  const { engine, network, config, loader, dataset, trainer, weights } = context
+  const { engine, network, config, loader, dataset, trainer, weights, calibration } = context
   const configurations = validatedConfigurations(config)
   const total = config.calibration_batches
   const statistics = await calibrate(
@@ -63,35 +73,44 @@ export async function validate(
     network,
     configurations,
     calibrationClips(loader, total),
-    (done) => onProgress({ event: 'progress', what: 'calibration', done, total }),
+    (done) => onEvent({ event: 'progress', what: 'calibration', done, total }),
   )
-  const entries: (TableEntry & { top1: number; top5: number })[] = []
-  let samples = 0
+  const entries: ValidatedEntry[] = []
+  let samples = Number.POSITIVE_INFINITY
+  let unreadable = 0
+  const conditions = await conditionsOf(config, dataset)
   const results = sweep({ engine, network, config, weights, statistics }, dataset, configurations, {
     views: parseViews(config.views),
-    onProgress: (done, all) => onProgress({ event: 'progress', what: 'validation', done, total: all }),
+    onProgress: (done, all) => onEvent({ event: 'progress', what: 'validation', done, total: all }),
+    onBad: (file, reason) => onEvent({ event: 'bad-file', split: 'val', file, reason }),
     ...(signal && { signal }),
   })
-  for await (const { configuration, scored } of results) {
+  for await (const { configuration, scored, ...left } of results) {
     const { top1, top5 } = metricsOf(network.classes, scored)
     const { macs, params } = resolve(network, configuration)
-    samples = scored.length
-    entries.push({ ...configuration, macs, params, top1, top5, statistics: statisticsFile(configuration) })
+    samples = Math.min(samples, scored.length)
+    unreadable = Math.max(unreadable, left.unreadable)
+    entries.push({
+      ...configuration,
+      ...{ macs, params, top1, top5, samples: scored.length },
+      top1Interval: wilson(top1, scored.length),
+      calibration,
+      statistics: statisticsFile(configuration, calibration),
+    })
   }
-  return { views: config.views, entries, statistics, samples }
+  return { views: config.views, entries, statistics, samples, unreadable, conditions }
 }
 
 /** The query table of a validation, and its statistics by file. */
-export function tableOf(network: Network, { views, entries, statistics }: Validation) {
+export function tableOf(network: Network, { views, entries, statistics, conditions }: Validation) {
   const table: QueryTable = {
     format: 'mn-video query table 1',
     network: network.name,
     trained: true,
     views,
+    ...conditions,
     entries: entries.toSorted((a, b) => a.macs - b.macs),
   }
-  const files = new Map(
-    entries.map((entry) => [statisticsFile(entry), statistics.get(configurationKey(entry))!]),
-  )
+  const files = new Map(entries.map((entry) => [entry.statistics!, statistics.get(configurationKey(entry))!]))
   return { table, statistics: files }
 }

@@ -8,6 +8,7 @@ import { readSafetensors } from '../../src/checkpoints/safetensors.ts'
 import { nativeUnavailable } from '../../src/engines/native/engine.ts'
 import { readPredictions } from '../../src/evaluation/predictions.ts'
 import { parseQueryTable, type QueryTable, type TableEntry } from '../../src/evaluation/query-table.ts'
+import { readSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
 import { type Tested, testRun } from '../../src/evaluation/test-run.ts'
 import type { Configuration } from '../../src/network/graph.ts'
 import { MAIN, mnVideo } from '../support/cli.ts'
@@ -102,7 +103,10 @@ async function calibrateAsTold(configuration: Configuration): Promise<void> {
 
 /** Compares the sweep's answers with what `eval` says of the same files, and gives the top-1 of both. */
 async function expectSameAnswers(configuration: Configuration, views = '1x1'): Promise<number> {
-  const swept = await readPredictions(run, configuration, views)
+  const isAsked = (result: SweepResult) =>
+    isOf(configuration)(result) && result.views === views && !result.precision
+  const [result] = await readSweep(run, isAsked)
+  const swept = await readPredictions(run, result!, views)
   expect(swept).toHaveLength(8)
   // A network that answers every clip alike would prove nothing.
   expect(new Set(swept.map(({ scores }) => scores[0])).size).toBe(8)
@@ -188,6 +192,13 @@ describe('what a sweep measured', () => {
     expect(entries.map(({ width, frames, size }) => ({ width, frames, size }))).toEqual([
       { width: 1, frames: 3, size: 24 },
       { width: 1, frames: 4, size: 24 },
+      // The full network stays, though its accuracy with other views does not.
+      WIDE,
+    ])
+    expect(entries.map(({ top1, statistics }) => [top1 !== undefined, statistics !== undefined])).toEqual([
+      [true, expect.any(Boolean)],
+      [true, expect.any(Boolean)],
+      [false, true],
     ])
   })
 
@@ -198,7 +209,7 @@ describe('what a sweep measured', () => {
     await calibrateAsTold(configuration)
     const { code, stdout, stderr } = await evaluated(configuration)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^chosen .* % top-1 on validation with 2x1 views$/m)
+    expect(stdout).toMatch(/^chosen .* % top-1 \([\d.]+–[\d.]+\) on validation with 2x1 views$/m)
   })
 
   it('is kept when the test is interrupted, and the same command goes on', { timeout }, async () => {

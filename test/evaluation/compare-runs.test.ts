@@ -56,7 +56,7 @@ describe('a comparison', () => {
     expect(spec.$schema).toBe('https://vega.github.io/schema/vega-lite/v6.json')
     expect(spec.data.values).toHaveLength(results.length + 11 + 3 + 3)
     expect(await text('out/curve.csv')).toContain(
-      'MutualNet-X3D-M,published,kinetics400,6×192×.63,0.63,6,192,0.59,69.33,yes,\r\n',
+      'MutualNet-X3D-M,published,kinetics400,6×192×.63,0.63,6,192,0.59,69.33,yes,,,,\r\n',
     )
   })
 
@@ -150,7 +150,7 @@ describe('a comparison', () => {
     expect(await text('latency/curve.svg')).toContain(
       '>ms per clip (measured, decoding not counted), logarithmic</text>',
     )
-    expect(await text('latency/curve.csv')).toMatch(/^mutual,run,.*,yes,[\d.]+\r$/m)
+    expect(await text('latency/curve.csv')).toMatch(/^mutual,run,.*,yes,[\d.]+,50000,[\d.]+,[\d.]+\r$/m)
     const none = lines.map((line) => JSON.stringify({ ...line, latencyMs: undefined }))
     await writeFile(at('timed/sweep.jsonl'), `${none.join('\n')}\n`)
     await expect(compare(['timed'], { against: 'latency' })).rejects.toThrow(
@@ -200,8 +200,24 @@ describe('a comparison', () => {
     await sweep.append({ ...swept[0]!, views: '10x3' })
     await sweep.close()
     await expect(compare(['damaged'])).rejects.toThrow(
-      'damaged/query-table.json: is not JSON. The file is damaged. Take the original, or test the run again: mn-video test RUN',
+      `damaged/query-table.json: is not JSON. The file is damaged. Take the original, or test the run again: mn-video test ${at('damaged')}`,
     )
+  })
+
+  it('says where runs of one data set were tested on different samples', async () => {
+    for (const [name, data] of [
+      ['first', 'a'],
+      ['second', 'b'],
+    ] as const) {
+      const swept = await makeSweptRun(at(name), OWN)
+      await writeFile(
+        at(`${name}/sweep.jsonl`),
+        swept.map((result) => `${JSON.stringify({ ...result, data, settings: 's' })}\n`).join(''),
+      )
+    }
+    const note = 'Costs compare, accuracies do not: these were tested on different samples: first, second.'
+    expect((await compare(['first', 'second'])).notes).toContain(note)
+    expect((await compare(['first'])).notes).not.toContain(note)
   })
 
   it('tells series of one name apart', async () => {

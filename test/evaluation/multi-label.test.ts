@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { applyOverrides } from '../../src/config/index.ts'
-import { openDatasets } from '../../src/data/dataset.ts'
+import { openTestDatasets } from '../../src/data/dataset.ts'
 import { loadModel } from '../../src/evaluation/model.ts'
 import { readRunConfig } from '../../src/evaluation/run-folder.ts'
 import { testRun } from '../../src/evaluation/test-run.ts'
@@ -73,7 +73,7 @@ describe('a test on lists with any number of labels', { timeout: 120_000 }, () =
     expect(results[0]).not.toHaveProperty('top1')
     expect(table).toMatchObject({ metric: 'mAP', entries: expect.arrayContaining([]) })
     expect(
-      table.entries.find(({ width, size, frames }) => width === 1 && size === 32 && frames === 4),
+      table!.entries.find(({ width, size, frames }) => width === 1 && size === 32 && frames === 4),
     ).toMatchObject({
       map: expect.closeTo(map, 6),
     })
@@ -92,7 +92,7 @@ describe('a test on lists with any number of labels', { timeout: 120_000 }, () =
       '32',
     ])
     expect(tested).toMatchObject({ code: 0 })
-    expect(tested.stdout).toMatch(/width +frames +size +cost +mAP +latency here/)
+    expect(tested.stdout).toMatch(/width +frames +size +cost +mAP +frontier +latency here/)
     expect(tested.stdout).not.toMatch(/top-1|mn-video curve/)
     const { stdout } = await mnVideo(['eval', '--clip', at('a.mp4'), '--model', run, '--gflops', '1'])
     expect(stdout).toMatch(/chosen .* % mAP on validation/)
@@ -106,10 +106,10 @@ describe('a test on lists with any number of labels', { timeout: 120_000 }, () =
     const single = [...set, `val_list=${at('single.csv')}`, `train_list=${at('single.csv')}`]
     const { results, table } = await testRun(run, { ...ONE, set: single })
     expect(results).toMatchObject([{ samples: 3, top1: expect.any(Number) }])
-    expect(table.metric).toBe('mAP')
+    expect(table!.metric).toBe('mAP')
     // A validation list whose files happen to have one label each is of the kind of its training list.
     const config = applyOverrides(await readRunConfig(run), [...set, `val_list=${at('single.csv')}`])
-    const { val } = await openDatasets(config, { anyLabels: true })
+    const { val } = await openTestDatasets(config)
     expect([val.labels?.(0), val.labels?.(2)]).toEqual([[0], [4]])
   })
 

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../../config/index.ts'
 import type { Dataset } from '../../data/dataset.ts'
-import { fingerprintOf } from '../../data/fingerprint.ts'
+import { fingerprintOf, identityOfFiles } from '../../data/fingerprint.ts'
 import { gather, mediaOfFiles } from '../../data/gather.ts'
 import { openTrainingLoader } from '../../data/loader.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
@@ -82,6 +82,7 @@ async function preview(source: string, options: Options): Promise<void> {
     source: (index) => ({ path: single[index]!.path }),
     indicesOf: (label) => single.flatMap((file, index) => (file.label === label ? [index] : [])),
     fingerprint: async () => fingerprintOf(single),
+    identity: () => identityOfFiles(single),
   }
   const loader = openTrainingLoader(dataset, network, config)
   const samples: PreviewSample[] = []

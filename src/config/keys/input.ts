@@ -22,22 +22,26 @@ export const input = {
     kind: oneOf('kinetics400', 'imagenet1k', 'cifar10', 'cifar100', 'folder'),
     default: byModel({ video: 'kinetics400', wideresnet: 'cifar10', other: 'imagenet1k' }),
     doc: 'What is in dataset_dir; folder: train/CLASS/FILE and val/CLASS/FILE.',
+    changes: 'nothing',
   }),
   dataset_dir: key({
     kind: text,
     default: '',
     doc: 'Folder of the data set: train/ and val/ with a folder per class, or train.csv and val.csv; CIFAR: its .bin files.',
+    changes: 'nothing',
   }),
   train_list: key({
     kind: text,
     default: '',
     doc: 'List to train on, "path label" a line, relative to this file; instead of what dataset_dir has.',
+    changes: 'nothing',
   }),
-  val_list: key({ kind: text, default: '', doc: 'List to validate on, likewise.' }),
+  val_list: key({ kind: text, default: '', doc: 'List to validate on, likewise.', changes: 'nothing' }),
   list_root: key({
     kind: text,
     default: '',
     doc: 'Folder that relative paths in lists start from, relative to this file; none: the folder of each list.',
+    changes: 'nothing',
   }),
   num_classes: key({
     kind: integer({ min: 1, max: 100_000 }),
@@ -49,6 +53,7 @@ export const input = {
     kind: text,
     default: '',
     doc: 'Class names: kinetics400, imagenet1k (where the number fits), or a text file, one a line, relative to this file; default: those of the data.',
+    changes: 'nothing',
   }),
   image_size: key({
     kind: side,
@@ -65,6 +70,7 @@ export const input = {
     default: sizesOf,
     follows: '{1, .86, .71, .57} × image_size to multiples of 4',
     doc: 'Sizes drawn in training and swept in testing.',
+    changes: 'nothing',
   }),
   frames: key({
     kind: frameCount,
@@ -78,6 +84,7 @@ export const input = {
     follows: '{1, .8, .6, .4} × frames',
     only: videoModels,
     doc: 'Frame counts drawn in training and swept in testing.',
+    changes: 'nothing',
   }),
   frame_stride: key({
     kind: step,
@@ -114,6 +121,7 @@ export const input = {
     follows: '256/224 to 320/224 × image_size, even',
     only: videoModels,
     doc: 'Shorter side that a video is scaled to in training: drawn from this range.',
+    changes: 'calibration',
   }),
   scaling: key({
     kind: oneOf('antialiased', 'bilinear'),
@@ -126,6 +134,7 @@ export const input = {
     default: '1x1',
     only: videoModels,
     doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3 at a size of short_side.',
+    changes: 'nothing',
   }),
   image_resize: key({
     kind: scaledSide,
@@ -144,6 +153,7 @@ export const input = {
     }),
     only: imageModels,
     doc: 'Smallest random crop in training: basic .08, mobile .25 of the image. CIFAR: pad 4 and crop instead.',
+    changes: 'calibration',
   }),
   mean: key({
     kind: rgb(number({ min: 0, max: 1 })),
@@ -165,23 +175,32 @@ export const input = {
     kind: flag,
     default: true,
     doc: 'Mirror half of the samples in training; false where left and right tell classes apart.',
+    changes: 'calibration',
   }),
   data_loader_workers: key({
     kind: integer({ min: 0, max: 1024 }),
     default: 4,
     doc: 'Decoders that run at the same time.',
+    changes: 'nothing',
   }),
   cache_gib: key({
     kind: number({ min: 0, most: 65_536 }),
     default: 0,
     only: videoModels,
     doc: 'Memory in which all training videos are kept decoded, for small data sets of short ones; 0: decoded anew.',
+    changes: 'calibration',
   }),
-  drop_last: key({ kind: flag, default: false, doc: 'Leave out the last, smaller batch of an epoch.' }),
+  drop_last: key({
+    kind: flag,
+    default: false,
+    doc: 'Leave out the last, smaller batch of an epoch.',
+    changes: 'calibration',
+  }),
   max_bad_fraction: key({
     kind: number({ min: 0, max: 1 }),
     default: 0.05,
     doc: 'Stop when more than this share of the samples cannot be read.',
+    changes: 'nothing',
   }),
 }
 

@@ -76,5 +76,6 @@ export const network = {
     default: widthsOf,
     follows: 'both ends of width_mult_range; for video also .73, .83, .9 between them',
     doc: 'Widths that are logged in training and swept in testing.',
+    changes: 'nothing',
   }),
 }
