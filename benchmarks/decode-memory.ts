@@ -62,7 +62,7 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-/** Processes that this one has started and that have not ended. */
+/** Processes that this one has started and that have not ended, the shell that stands by to end them among them. */
 function childrenNow(): number {
   return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
     .length

@@ -7,7 +7,7 @@ import type { Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import { launch } from './launch.ts'
-import type { MediaFile } from './paths.ts'
+import { type MediaFile, shortened } from './paths.ts'
 
 /** What every call that runs FFmpeg accepts. */
 export interface RunOptions {
@@ -93,7 +93,7 @@ export async function run(running: Running): Promise<readonly string[]> {
   }
   createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
     timer.refresh()
-    if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line) > 20) errors.shift()
+    if (/\[(error|fatal|panic)\] /.test(line) && errors.push(line.slice(0, MOST_KEPT)) > 20) errors.shift()
     running.onLine?.(line)
   })
   try {
@@ -137,6 +137,10 @@ async function feed(stdin: Writable, input: Iterable<Uint8Array>, onPiece: () =>
   stdin.end()
 }
 
+/** Characters kept of an error line (a path of any length is among them), and of those quoted in a message. */
+const MOST_KEPT = 8192
+const MOST_QUOTED = 200
+
 /** Why a file could not be opened, for one line of a message. */
 export function whyUnreadable(errors: readonly string[], file: MediaFile): string {
   const refused = errors.join('\n').match(/\[(\S+) @ [^\]]*\] \[error\] Format not on whitelist/)
@@ -155,7 +159,6 @@ export function reasonFrom(errors: readonly string[], file: MediaFile): string {
       .trim()
       .replace(/\.$/, ''),
   )
-  return (
-    texts.find((text) => text && !/^(Conversion failed|Error while decoding)/.test(text)) ?? 'no reason given'
-  )
+  const telling = texts.find((text) => text && !/^(Conversion failed|Error while decoding)/.test(text))
+  return telling === undefined ? 'no reason given' : shortened(telling, MOST_QUOTED)
 }

@@ -89,6 +89,12 @@ export function planPicture(shown: string, native: Size, request: PictureRequest
       `${shown}: a crop of ${crop.width} does not fit in ${scaled.width}x${scaled.height}. Scale the short side to at least ${crop.width}.`,
     )
   }
+  if (crop && !(crop.left >= 0 && crop.top >= 0 && crop.left <= scaled.width && crop.top <= scaled.height)) {
+    throw new MnVideoError(
+      'media',
+      `${shown}: position of a crop: must be 'start', 'centre', 'end' or shares { x, y } from 0 to 1.`,
+    )
+  }
   return {
     native: { width: native.width, height: native.height },
     scaled,

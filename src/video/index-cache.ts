@@ -62,7 +62,8 @@ function placeOf(file: MediaFile, cache: string): Place {
   return { folder, path: join(folder, name.slice(2)) }
 }
 
-const FORMAT = 'mn-video frame index 1'
+/** 2: no stream of an MPEG-TS counts twice. */
+const FORMAT = 'mn-video frame index 2'
 /** A longer one is of a video whose frames follow no pattern for hours. */
 const MAX_ENTRY_BYTES = 2 ** 22
 const MAX_FRAMES = 2 ** 24

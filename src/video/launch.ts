@@ -43,6 +43,8 @@ let next = 0
 export function useLauncher(): void {
   if (launcher || onWindows || !existsSync(LAUNCHER)) return
   const child = fork(LAUNCHER, [], {
+    // Not this process's own, among which a script (-e) or a debugger's port may be.
+    execArgv: [],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })

@@ -69,9 +69,10 @@ interface Element {
   readonly body: Buffer
 }
 
-/** @throws RangeError for an element that reaches past its parent or has no known size */
+/** @throws RangeError for an element that reaches past its parent or has no known size, and for too many of them */
 function* elements(bytes: Buffer): Generator<Element> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let [at, count] = [0, 0]; at < bytes.length; count++) {
+    if (count === MAX_FRAMES) throw new RangeError('more elements than a plain file has')
     const idLength = Math.clz32(bytes.readUInt8(at)) - 23
     const id = bytes.readUIntBE(at, idLength)
     at += idLength

@@ -99,7 +99,7 @@ function indexOf(file: MediaFile, movie: Buffer, fileSize: number): Mp4Index | u
   const track = tracks[chosen.index]!
   const table = inside(track, 'mdia', 'minf', 'stbl')
   const picture = table && pictureOf(track, table)
-  const samples = table && samplesOf(track, table, timescaleOf(header))
+  const samples = table && samplesOf(track, table, timescaleOf(header), fileSize)
   if (!picture || !samples) return undefined
   const { timescale, pts, keyframes, lastTicks, ticks, end } = samples
   const start = pts[0]!
@@ -184,7 +184,7 @@ function reduced(width: number, height: number): string {
 const timescaleOf = (header: Buffer): number => header.readUInt32BE(header[0] === 1 ? 20 : 12)
 
 /** The times of a track's samples, where an edit list does no more than hide the delay of B-frames. */
-function samplesOf(track: Buffer, table: Buffer, movieTimescale: number) {
+function samplesOf(track: Buffer, table: Buffer, movieTimescale: number, fileSize: number) {
   const boxes = new Map(boxesIn(table).map(({ type, body }) => [type, body]))
   // Partial sync samples and sample groups make more frames keyframes than stss says.
   if (['stps', 'sbgp', 'sgpd', 'stz2'].some((type) => boxes.has(type))) return undefined
@@ -194,6 +194,9 @@ function samplesOf(track: Buffer, table: Buffer, movieTimescale: number) {
   const timescale = timescaleOf(media)
   const count = sizes.readUInt32BE(8)
   if (!timescale || !count || count > MAX_SAMPLES) return undefined
+  // A count is believed as far as there are bytes for it, in the table of sizes or in the file.
+  const [same, room] = [sizes.readUInt32BE(4), sizes.length - 12]
+  if (same ? count > fileSize / same : count > room / 4) return undefined
 
   const stored = new Float64Array(count)
   const lengths = new Float64Array(count)

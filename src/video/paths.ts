@@ -48,9 +48,12 @@ export function ffmpegName(file: MediaFile): string {
 
 /**
  * Input options under which a file can name no other: only local files, and only containers that hold their
- * own data. Playlists and scripts (HLS, DASH, concat, SDP, image sequences) are not among them.
+ * own data. Playlists and scripts (HLS, DASH, concat, SDP, image sequences) are not among them. Nor can a header that
+ * counts to billions make a table of them: no piece of memory may be larger than the largest picture (MAX_PIXELS
+ * of 8 bytes).
  */
 export const INPUT_FENCE: readonly string[] = [
+  ...['-max_alloc', `${2 ** 29 + 2 ** 20}`],
   ...['-protocol_whitelist', 'file'],
   ...[
     '-format_whitelist',
@@ -64,6 +67,11 @@ export const INPUT_FENCE: readonly string[] = [
 
 /** A path as messages name it, on one line. */
 export const shownPath = shown
+
+/** A text, cut where it is longer than a message should quote. */
+export function shortened(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text
+}
 
 function whyNoStat(error: unknown, path: string): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined

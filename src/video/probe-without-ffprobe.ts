@@ -6,7 +6,7 @@ import { MnVideoError } from '../errors.ts'
 import { findBinaries } from './binaries.ts'
 import { type RunOptions, run, whyUnreadable } from './ffmpeg.ts'
 import { ffmpegName, INPUT_FENCE, type MediaFile } from './paths.ts'
-import { firstVideo, type VideoInfo, videoInfo } from './video-info.ts'
+import { firstVideo, type StreamInfo, type VideoInfo, videoInfo } from './video-info.ts'
 
 export async function describeWithFfmpeg(
   file: MediaFile,
@@ -27,14 +27,17 @@ export async function describeWithFfmpeg(
   if (!container) {
     throw new MnVideoError('media', `${file.shown}: ${whyUnreadable(errors, file)}.`)
   }
-  const streams = lines.flatMap((line) => {
+  // By index: a stream stands in each of its programs (MPEG-TS).
+  const found = new Map<number, StreamInfo>()
+  for (const line of lines) {
     const match = /^ {2}Stream #0:(\d+)\S*: (\w+): (\w+)/.exec(line)
-    if (!match) return []
+    if (!match) continue
     const type = line.includes('(attached pic)') ? 'picture' : match[2]!.toLowerCase()
-    return [{ index: Number(match[1]), type, codec: match[3]! }]
-  })
+    found.set(Number(match[1]), { index: Number(match[1]), type, codec: match[3]! })
+  }
+  const streams = [...found.values()].sort((a, b) => a.index - b.index)
   const chosen = firstVideo(file, streams)
-  const start = lines.findIndex((line) => line.startsWith(`  Stream #0:${chosen.index}`))
+  const start = lines.findIndex((line) => new RegExp(`^  Stream #0:${chosen.index}\\b`).test(line))
   const end = lines.findIndex((line, i) => i > start && line.startsWith('  Stream #'))
   const about = lines.slice(start, end < 0 ? undefined : end).join('\n')
   const size = /, (\d+)x(\d+)/.exec(about)

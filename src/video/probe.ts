@@ -72,7 +72,8 @@ export async function describe(
       return rest.length < 65_536
     },
   })
-  const { streams, format, packets } = sections
+  const { format, packets } = sections
+  const streams = [...sections.streams.values()].sort((a, b) => Number(a.index) - Number(b.index))
   if (streams.length === 0) {
     throw new MnVideoError('media', `${file.shown}: ${whyUnreadable(errors, file)}.`)
   }
@@ -115,7 +116,8 @@ type Fields = Record<string, string>
 
 /** Reads ffprobe's default layout, `[STREAM]`, `key=value`, `[/STREAM]`, line by line. */
 class Sections {
-  readonly streams: Fields[] = []
+  /** By index: a stream stands in each of its programs (MPEG-TS) too, with less about it than in the last place. */
+  readonly streams = new Map<string | undefined, Fields>()
   readonly packets = new Map<number, Packet[]>()
   format: Fields = {}
   #open: Fields = {}
@@ -125,7 +127,7 @@ class Sections {
     if (equals > 0) this.#open[line.slice(0, equals)] = line.slice(equals + 1)
     // Side data lies inside its stream and adds its fields to it.
     else if (line === '[STREAM]' || line === '[FORMAT]' || line === '[PACKET]') this.#open = {}
-    else if (line === '[/STREAM]') this.streams.push(this.#open)
+    else if (line === '[/STREAM]') this.streams.set(this.#open.index, this.#open)
     else if (line === '[/FORMAT]') this.format = this.#open
     else if (line === '[/PACKET]') this.#addPacket(this.#open)
   }

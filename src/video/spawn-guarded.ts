@@ -1,7 +1,8 @@
 /**
  * Starts programs that cannot outlive this process, however it ends: a shell beside it waits for the end of a pipe
  * that only this process holds open, and then kills what is still running. It costs a megabyte. (Windows has no
- * such shell; there what was started ends with its pipes.)
+ * such shell; there what was started ends with its pipes.) It is told of a program right after the start: a death
+ * within those microseconds is all that it would miss.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'

@@ -2,7 +2,7 @@
  * The description of a video file, and how it is put together from what FFmpeg's programs tell.
  */
 import { MnVideoError } from '../errors.ts'
-import type { MediaFile } from './paths.ts'
+import { type MediaFile, shortened } from './paths.ts'
 
 /** Facts from the file's headers; a fact that the container does not state is undefined. */
 export interface VideoInfo {
@@ -91,6 +91,6 @@ export function videoInfo(
 export function firstVideo(file: MediaFile, streams: readonly StreamInfo[]): StreamInfo {
   const chosen = streams.find((stream) => stream.type === 'video')
   if (chosen) return chosen
-  const found = streams.map((stream) => `${stream.type} ${stream.codec}`).join(', ')
+  const found = shortened(streams.map((stream) => `${stream.type} ${stream.codec}`).join(', '), 200)
   throw new MnVideoError('media', `${file.shown}: no video stream (found: ${found}). Give a file with video.`)
 }

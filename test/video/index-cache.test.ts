@@ -192,7 +192,7 @@ describe('the cache of frame indexes', () => {
       .replace(/"duration":[\d.]+,"pts"/, '"duration":7,"pts"')
     const { createHash } = await import('node:crypto')
     const sum = createHash('sha256').update(changed).digest('hex').slice(0, 16)
-    await writeFile(place, `mn-video frame index 1 ${sum}\n${changed}`)
+    await writeFile(place, `mn-video frame index 2 ${sum}\n${changed}`)
     expect((await cachedFrameIndex(path, { cache: own })).duration).toBeGreaterThan(6)
 
     for (const damaged of ['', 'x', kept.slice(0, 100), kept.replace('"pts":[', '"pts":[1')]) {

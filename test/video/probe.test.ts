@@ -1,5 +1,6 @@
 import { symlink } from 'node:fs/promises'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { examine, judge } from '../../src/data/check.ts'
 import { findBinaries } from '../../src/video/binaries.ts'
 import { decodeClip } from '../../src/video/decode.ts'
 import { probeVideo } from '../../src/video/probe.ts'
@@ -64,6 +65,39 @@ describe('probing', () => {
     const clip = await decodeClip(both, { times: [1.002] })
     expect(clip).toMatchObject({ width: 160, height: 96 })
     expect(frameNumbers(clip)).toEqual([30])
+  })
+})
+
+describe('an MPEG-TS', () => {
+  const streamsOf = async (path: string) => (await probeVideo(path)).streams.map(({ type }) => type)
+  const one = folder.path('one.ts')
+  const two = folder.path('two.ts')
+  beforeAll(async () => {
+    await ffmpeg('-i', film, '-c', 'copy', one)
+    // Two programs that share the sound; the first one has the second picture.
+    const programs = ['-program', 'st=1:st=2', '-program', 'st=0:st=2']
+    const maps = ['-map', '0:v', '-map', '0:v', '-map', '0:a']
+    await ffmpeg('-i', film, ...maps, '-c', 'copy', ...programs, two)
+  })
+
+  it('has each of its streams once, however many programs it stands in', async () => {
+    expect(await streamsOf(one)).toEqual(['video', 'audio'])
+    const { streams } = await probeVideo(two)
+    expect(streams.map(({ index }) => index)).toEqual([0, 1, 2])
+    expect(streams.filter(({ type }) => type === 'video')).toHaveLength(2)
+  })
+
+  it('has them once for ffmpeg alone too', async () => {
+    const expected = await Promise.all([one, two].map(streamsOf))
+    await symlink((await findBinaries()).ffmpeg, folder.path('ffmpeg-alone'))
+    vi.stubEnv('MN_VIDEO_FFMPEG', folder.path('ffmpeg-alone'))
+    vi.stubEnv('PATH', folder.path(''))
+    expect(await Promise.all([one, two].map(streamsOf))).toEqual(expected)
+  })
+
+  it('is not odd', async () => {
+    const [examined] = (await examine([one], { jobs: 1, cache: folder.path('cache') })).values()
+    expect(judge(examined!, { minSeconds: 0.5 })).toMatchObject({ verdict: 'ok' })
   })
 })
 

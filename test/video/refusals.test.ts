@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { MnVideoError } from '../../src/errors.ts'
 import { decodeClip } from '../../src/video/decode.ts'
-import { readFrameIndex } from '../../src/video/frame-index.ts'
+import { type FrameIndex, readFrameIndex, readPlainIndex } from '../../src/video/frame-index.ts'
+import { mediaFile } from '../../src/video/paths.ts'
 import { probeVideo } from '../../src/video/probe.ts'
 import { ffmpeg, frameNumbers, renderClip, testFolder } from '../support/render.ts'
 
@@ -143,9 +144,90 @@ describe('a request that cannot be met', () => {
     await expect(decodeClip(good, request)).rejects.toThrow(message)
   })
 
+  it.each([
+    [{ times: { frames: 1e9, stride: 5 } }, 'frames: at most 65536 can be decoded, not 1000000000.'],
+    [{ times: { frames: 2.5, stride: 5 } }, 'frames: must be a whole number from 1'],
+    [{ times: { frames: 4, stride: 1e308 } }, 'asked for a moment that is no number'],
+    [{ times: { frames: 4, stride: Number.NaN } }, 'stride of a clip must be more than 0, not NaN.'],
+    [{ times: { frames: 4, stride: 2, rate: 0 } }, 'rate of a clip must be more than 0, not 0.'],
+    [{ times: { frames: 4, stride: 2, start: Number.NaN } }, 'asked for a moment that is no number'],
+    [{ times: [0], shortSide: 1e9 }, 'would be scaled to'],
+    [{ times: [0], shortSide: Number.POSITIVE_INFINITY }, 'short side: must be a whole number of pixels'],
+    [{ times: [0], crop: { size: 1e9, position: 'end' as const } }, 'a crop of 1000000000 does not fit'],
+    [{ times: [0], crop: { size: 32, position: { x: Number.NaN, y: 0 } } }, 'position of a crop: must be'],
+    [{ times: [0], crop: { size: 32, position: { x: 0, y: -3 } } }, 'position of a crop: must be'],
+    [{} as { times: number[] }, 'times must be a list of seconds, or'],
+    [undefined as unknown as { times: number[] }, 'must be an object, not undefined'],
+  ])('however absurd, is refused in a line: %j', async (request, message) => {
+    const error = await decodeClip(good, request).catch((caught: unknown) => caught)
+    expect(error).toBeInstanceOf(MnVideoError)
+    expect((error as MnVideoError).message).toContain(message)
+    expect((error as MnVideoError).message).not.toContain('\n')
+  })
+
   it('for a thousand repeats of a large frame is refused', async () => {
     const times = Array.from({ length: 1000 }, () => 0)
     await expect(decodeClip(good, { times, shortSide: 1000 })).rejects.toThrow('more than 1024')
+  })
+})
+
+describe('a header that counts to billions', () => {
+  /** The first video's tables, saying that there are so many samples of so many bytes; 0: listed one by one. */
+  function claiming(count: number, bytesEach: number): Buffer {
+    const bytes = Buffer.from(goodBytes)
+    const field = (box: string, at: number, value: number) => {
+      bytes.writeUInt32BE(value, bytes.indexOf(box, 0, 'latin1') + 4 + at)
+    }
+    field('stsz', 4, bytesEach)
+    field('stsz', 8, count)
+    field('stts', 8, count)
+    field('stsc', 12, count)
+    return bytes
+  }
+
+  it.each([
+    [8e6, 1],
+    [8e6, 0],
+    [9e7, 1],
+    [2 ** 31, 1],
+    [2 ** 32 - 1, 0],
+  ])('is not believed: %d samples of %d bytes', async (count, bytesEach) => {
+    const path = folder.path(`claims-${count}-${bytesEach}.mp4`)
+    await writeFile(path, claiming(count, bytesEach))
+    expect(await readPlainIndex(await mediaFile(path))).toBeUndefined()
+    const index = await readFrameIndex(path).catch((caught: unknown) => caught)
+    if (index instanceof Error) expect(index).toMatchObject({ code: 'media' })
+    else expect((index as FrameIndex).pts.length).toBeLessThan(1000)
+  })
+
+  it('is left to FFmpeg where it stands for millions of empty Matroska elements', async () => {
+    const path = await renderClip(folder.path('void.mkv'))
+    expect(await readPlainIndex(await mediaFile(path))).toBeDefined()
+    const bytes = await readFile(path)
+    const nothing = Buffer.alloc(2 ** 22, Buffer.from('ec80', 'hex'))
+    // The segment's length: a byte that tells its width, and seven of the length.
+    const at = bytes.indexOf(Buffer.from('1853806701', 'hex')) + 5
+    bytes.writeUIntBE(bytes.readUIntBE(at + 1, 6) + nothing.length, at + 1, 6)
+    await writeFile(path, Buffer.concat([bytes, nothing]))
+    expect(await readPlainIndex(await mediaFile(path))).toBeUndefined()
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('an ffmpeg that says very much', () => {
+  it('is quoted in a few words', async () => {
+    const script = folder.path('verbose-ffmpeg')
+    const complain = "printf '[error] '; head -c 100000 /dev/zero | tr '\\0' x; echo"
+    await writeFile(
+      script,
+      `#!/bin/sh\n[ "$1" = -version ] && { echo ffmpeg version 6.0; exit; }\n{ ${complain}; } >&2\n`,
+      { mode: 0o755 },
+    )
+    vi.stubEnv('MN_VIDEO_FFMPEG', script)
+    const error = await decodeClip(good, { times: [0] }).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({
+      code: 'media',
+      message: expect.stringMatching(/can be decoded: x{199}…\.$/),
+    })
   })
 })
 
@@ -171,7 +253,8 @@ describe.skipIf(process.platform === 'win32')('an ffmpeg that hangs', () => {
     await expect(decodeClip(clip, { times: [0] }, { deadline: 0.3 })).rejects.toThrow(
       /slow\.mp4: FFmpeg made no progress for 0\.3 s and was stopped\.$/,
     )
-    expect(leftovers()).toBeNull()
+    // What was killed may take a moment to be gone.
+    await expect.poll(leftovers).toBeNull()
     expect(
       (await readdir(tmpdir())).filter(
         (name) => !before.includes(name) && /ffmpeg|mn-video-(?!test)/.test(name),
@@ -186,7 +269,8 @@ describe.skipIf(process.platform === 'win32')('an ffmpeg that hangs', () => {
     const clip = decodeClip(folder.path('slow.mp4'), { times: [0] }, { signal: giveUp.signal, index })
     setTimeout(() => giveUp.abort(new Error('enough')), 200)
     await expect(clip).rejects.toThrow('enough')
-    expect(leftovers()).toBeNull()
+    // What was killed may take a moment to be gone.
+    await expect.poll(leftovers).toBeNull()
     await expect(probeVideo(good, { signal: giveUp.signal })).rejects.toThrow('enough')
   })
 

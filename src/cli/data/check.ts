@@ -17,6 +17,9 @@ import { startProgress } from '../progress.ts'
 import { EXIT } from '../report.ts'
 import { fingerprintLines } from './fingerprint.ts'
 
+/** Named anew when a look at the same file finds something else than before, so that it is looked at again. */
+const JOURNALS = 'check-2'
+
 interface Options {
   readonly decode?: true
   readonly writeClean?: string
@@ -61,7 +64,7 @@ async function check(source: string, options: Options): Promise<void> {
   const cache = options.cache ?? cacheFolder()
   const gathered = await gather(source, options)
   const paths = [...new Set(gathered.files.map(({ path }) => path))]
-  const journal = cache === 'off' ? undefined : join(cache, 'check', `${nameOf(resolve(source))}.jsonl`)
+  const journal = cache === 'off' ? undefined : join(cache, JOURNALS, `${nameOf(resolve(source))}.jsonl`)
   const known = options.fresh || !journal ? new Map<string, Examined>() : readJournal(journal)
 
   const progress = startProgress('checked', paths.length)
