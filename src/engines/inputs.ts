@@ -72,12 +72,12 @@ export function takeInputs(
   return { batch, inputs: taken }
 }
 
-/** Inputs in arrays of their own. Unchecked: what is no array of bytes or floats is left for the check to refuse. */
+/** Inputs in arrays of their own. Unchecked: what is no array of bytes or floats, or has lost its memory, is left for the check to refuse. */
 export function copyInputs(inputs: Inputs): Inputs {
   return Object.fromEntries(
     Object.entries(inputs ?? {}).map(([name, given]) => {
       const data: unknown = given?.data
-      const isCopied = types.isUint8Array(data) || types.isFloat32Array(data)
+      const isCopied = (types.isUint8Array(data) || types.isFloat32Array(data)) && !isGone(data)
       return [name, isCopied ? { ...given, data: ownCopy(data) } : given]
     }),
   )

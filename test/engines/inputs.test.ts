@@ -1,7 +1,7 @@
 /** What engines check about their inputs, and how bytes become floats. */
 import { describe, expect, it } from 'vitest'
 import type { FrameBatch, Inputs } from '../../src/engines/engine.ts'
-import { checkInputs, toFloats } from '../../src/engines/inputs.ts'
+import { checkInputs, copyInputs, toFloats } from '../../src/engines/inputs.ts'
 import { MnVideoError } from '../../src/errors.ts'
 import { slowfast } from '../../src/models/slowfast.ts'
 import { x3d } from '../../src/models/x3d.ts'
@@ -129,3 +129,14 @@ function expectRefusal(run: () => unknown, message: string): void {
   }
   throw new Error('nothing was thrown')
 }
+
+describe('a copy of inputs', () => {
+  it('leaves an array whose memory was given away to the check, which says so', () => {
+    const clip = frames(1, 4, 32)
+    structuredClone(clip.data.buffer, { transfer: [clip.data.buffer as ArrayBuffer] })
+    const subNetwork = resolve(x3d({ classes: 5, frames: 4, size: 32 }), { width: 1, frames: 4, size: 32 })
+    expect(() => checkInputs(subNetwork, copyInputs({ clip }))).toThrow(
+      'its memory has been transferred or freed',
+    )
+  })
+})

@@ -16,7 +16,7 @@ const { readList } = await at('data/lists.js')
 const { decodeClip } = await at('video/decode.js')
 const { decodeImage } = await at('image/decode.js')
 
-const CLIP = { times: { frames: 5, stride: 2 }, size: { width: 40, height: 24 } }
+const CLIP = { times: { frames: 5, stride: 2 }, shortSide: 24 }
 
 /** What is wrong with a clip; undefined where nothing is. */
 function wrongClip({ data, frames, height, width, times }, count) {
