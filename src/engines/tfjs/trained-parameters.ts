@@ -103,6 +103,8 @@ export const openDeviceParameters: OpenParameters = (network, weights, options) 
     return to
   }
   const currentWeights = (): tf.Tensor1D => {
+    // Also before a step, which writes them back: refused where they were given away.
+    for (const { name, shape } of parameters) weights.of(name, sizeOf(shape))
     if (version !== weights.version) device.weights.set(upload(weights.values))
     version = weights.version
     return device.weights.get()
