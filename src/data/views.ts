@@ -37,15 +37,22 @@ export interface TestPicture {
 }
 
 /**
- * The one rule of testing. Up to the training size a crop keeps its share of the picture, 224 of 256 for most recipes;
- * above it crops grow within a picture of the full size's short side, as PySlowFast tests 256 of 256.
+ * The one rule of testing, PySlowFast's at the sizes it tests. Up to the training size one crop keeps its share of the
+ * picture, 224 of 256 for most recipes; above it the crop grows within a picture of the full size's short side, to 256 of
+ * 256. Three crops cover a picture whose short side is theirs: 256 of 256 where accuracies were published.
  *
  * @param size pixels a side of the configuration's input
  */
-export function testPicture(network: Network, config: Config, size: number): TestPicture {
+export function testPicture(
+  network: Network,
+  config: Config,
+  size: number,
+  crops: Views['spatial'] = 1,
+): TestPicture {
   const side = decodedSize(network, size)
   const isVideo = network.media === 'video'
   const [full, whole] = [config.image_size, isVideo ? config.short_side : config.image_resize]
+  if (crops === 3) return { side, shortSide: side, scaling: config.scaling }
   const shortSide = side <= full ? Math.round((side * whole) / full) : Math.max(side, whole)
   return { side, shortSide, scaling: config.scaling }
 }
@@ -64,7 +71,7 @@ export async function videoTestClips(
   { size, views, take }: { readonly size: number; readonly views: Views; readonly take?: readonly number[] },
   options: DecodeOptions = {},
 ): Promise<FrameBatch[]> {
-  const { side, ...picture } = testPicture(network, config, size)
+  const { side, ...picture } = testPicture(network, config, size, views.spatial)
   const clips = await decodeViews(
     file,
     { ...clipSpan(network, config), ...picture, views, size: side, ...(take && { take }) },
@@ -83,7 +90,7 @@ export function testViewsRequest(
   { size, views }: { readonly size: number; readonly views: Views },
   index: FrameIndex,
 ): ClipRequest {
-  const { side, ...picture } = testPicture(network, config, size)
+  const { side, ...picture } = testPicture(network, config, size, views.spatial)
   return {
     ...picture,
     times: viewMoments(index, clipSpan(network, config), views.temporal).flat(),

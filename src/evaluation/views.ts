@@ -47,7 +47,9 @@ export async function decodeImageView(
   { size }: Configuration,
   options: PictureOptions = {},
 ): Promise<Inputs> {
-  return { [network.nodes[0]!.name]: await imageTestClip({ path: file }, network, config, size, options) }
+  return {
+    [network.nodes[0]!.name]: await imageTestClip({ path: file }, network, config, size, options),
+  }
 }
 
 /** The inputs of a network made from a clip that has all the frames its largest input needs. */

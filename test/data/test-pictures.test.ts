@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { formatConfig } from '../../src/config/format.ts'
 import { applyOverrides, loadConfig, parseConfig } from '../../src/config/index.ts'
 import { testPicture, videoTestClips } from '../../src/data/views.ts'
 import { openExport, writeOnnx } from '../../src/evaluation/export-run.ts'
@@ -48,12 +49,22 @@ describe('test pictures', () => {
     },
   )
 
-  it('give three crops of the picture that one crop is the centre of', async () => {
+  it.each([
+    ['x3d', 256],
+    ['x3d', 224],
+    ['slow', 256],
+    ['slowfast', 256],
+  ])('of %s at size %i are covered by three crops', async (recipe, size) => {
+    const config = await loadConfig(recipe)
+    expect(testPicture(buildNetwork(config), config, size, 3)).toMatchObject({ shortSide: size, side: size })
+  })
+
+  it('above the training size have the same middle crop, be there one or three', async () => {
     const config = parseConfig(SMALL_X3D, 'small.yml')
     const network = buildNetwork(config)
     const path = await renderClip(at('wide.mp4'))
     const crops = (spatial: 1 | 3) =>
-      videoTestClips(path, network, config, { size: 32, views: { temporal: 1, spatial } })
+      videoTestClips(path, network, config, { size: 36, views: { temporal: 1, spatial } })
     const [[one], three] = await Promise.all([crops(1), crops(3)])
     expect(three).toHaveLength(3)
     expect(three[1]).toEqual(one)
@@ -76,6 +87,16 @@ describe('test pictures', () => {
     expect(clips[1]).toEqual(await decodeClip(path, request('antialiased')))
     expect(clips[0]).not.toEqual(clips[1])
   })
+})
+
+it('of runs from before there was a choice are scaled as they were, and the run stays what it was', async () => {
+  const text = formatConfig(await loadConfig('x3d'))
+  const earlier = text
+    .split('\n')
+    .filter((line) => !/^(?:scaling|channelwise_init|weight_decay_on|given):/.test(line))
+    .join('\n')
+  const config = parseConfig(earlier, 'config.yml')
+  expect(config).toMatchObject({ scaling: 'antialiased', channelwise_init: 'taps', weight_decay_on: 'dense' })
 })
 
 describe('above the training size', () => {

@@ -31,7 +31,8 @@ interface Film {
 }
 
 // Two seconds. A clip is 4 frames at a stride of 2 of 30 a second, 8/30 s, so that three views start at 0, 26/30 and
-// 52/30 s; 3 of its 4 frames are numbers trunc(linspace(0, 3, 3)) = 0, 1, 3: 0, 2/30 and 6/30 s later.
+// 52/30 s. Of 30 a second its frames are trunc(linspace(0, 7, 4)) = 0, 2, 4, 7, of 15 trunc(linspace(0, 3, 4)) = 0, 1, 2, 3;
+// of these 4, 3 are numbers trunc(linspace(0, 3, 3)) = 0, 1, 3.
 const FILMS: readonly Film[] = [
   {
     title: 'a landscape film',
@@ -40,9 +41,9 @@ const FILMS: readonly Film[] = [
     // 98 · 24 / 64 = 36.75; there is room for 12 pixels.
     scaled: { width: 36, height: 24 },
     frames: [
-      [0, 2, 6],
-      [26, 28, 32],
-      [52, 54, 58],
+      [0, 2, 7],
+      [26, 28, 33],
+      [52, 54, 59],
     ],
     crops: [
       [0, 0],
