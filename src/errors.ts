@@ -52,12 +52,13 @@ const LONGEST_NAME = 300
  * A name or value that came from outside, as messages quote it: on one line, harmless to a terminal and not endless. One
  * with control characters is written as JSON.
  */
-export function shown(name: string): string {
-  const text = bounded(name, LONGEST_NAME)
+export function shown(name: string, longest = LONGEST_NAME): string {
+  const text = bounded(name, longest)
   return text.includes('\n') || text !== harmless(text) ? harmless(JSON.stringify(text)) : text
 }
 
-const LONGEST_LINE = 600
+/** The longest line of a message. */
+export const LONGEST_LINE = 600
 const MOST_LINES = 6
 
 /** A message whose parts came from anywhere: a few lines, harmless to a terminal. */

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { ENGINES, openEngine } from '../engines/index.ts'
 import { type NativeEngine, nativeUnavailable, openNativeEngine } from '../engines/native/engine.ts'
 import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { LONGEST_LINE, MnVideoError, messageOf } from '../errors.ts'
 import { loadSharp } from '../image/sharp.ts'
 import { memoryLimit, processorLimit } from '../machine.ts'
 import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
@@ -32,7 +32,10 @@ export function addDoctor(program: Command): void {
       if (json) console.log(JSON.stringify(findings, null, 2))
       else
         console.log(
-          formatTable([['what', 'state', 'detail'], ...findings.map((f) => [f.what, f.state, f.detail])]),
+          formatTable(
+            [['what', 'state', 'detail'], ...findings.map((f) => [f.what, f.state, f.detail])],
+            LONGEST_LINE,
+          ),
         )
       if (findings.some(({ state }) => state === 'missing')) {
         throw new MnVideoError('missing', 'something that is needed is missing; see above.')

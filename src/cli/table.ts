@@ -3,10 +3,14 @@
 import { shown } from '../errors.ts'
 import { wilson } from '../evaluation/interval.ts'
 
-/** Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading. */
-export function formatTable(rows: readonly (readonly (string | number)[])[]): string {
+/**
+ * Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading.
+ *
+ * @param longest characters of a cell: those of a name by default
+ */
+export function formatTable(rows: readonly (readonly (string | number)[])[], longest?: number): string {
   // Names of classes and files come from anywhere.
-  const cells = rows.map((row) => row.map((cell) => shown(String(cell))))
+  const cells = rows.map((row) => row.map((cell) => shown(String(cell), longest)))
   const columns = Math.max(...cells.map((row) => row.length))
   const right = Array.from({ length: columns }, (_, c) =>
     cells.slice(1).every((row) => /^[-\d]/.test(row[c] ?? '-')),

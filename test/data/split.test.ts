@@ -68,7 +68,7 @@ describe('lists with several labels', () => {
     expect(() => parseMultiLabelList('# c\na.mp4 1;x\n', 'list')).toThrow(
       /^list:2: must be a path and its labels/,
     )
-    expect(() => parseMultiLabelList('a.mp4,3\n', 'list')).toThrow(/^list:1: must be a path and its labels/)
+    expect(() => parseMultiLabelList('a.mp4\n', 'list')).toThrow(/^list:1: must be a path and its labels/)
     expect(() => parseMultiLabelList('a 1;9\n', 'list', 9)).toThrow(
       /^list:1: label 9, but there are 9 classes/,
     )

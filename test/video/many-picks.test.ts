@@ -54,9 +54,9 @@ describe('the views of multi-view testing', () => {
     })
     expect(views).toHaveLength(30)
     const middle = views[3 * 5 + 1]!
-    const start = (5 * (10 - 64 / 30)) / 9
+    const start = (5 * (300 - 64)) / 9
     expect(middle.times.map((time) => Math.round(time * 30))).toEqual(
-      Array.from({ length: 32 }, (_, i) => Math.floor((start + (2 * i) / 30 + 0.0006) * 30)),
+      Array.from({ length: 32 }, (_, i) => Math.floor(start + (63 * i) / 31 + 1e-6)),
     )
   })
 })
