@@ -4,9 +4,9 @@
  * Files are taken as hostile: everything is checked against the size of the file before anything of that
  * size is allocated. What the tensors mean is the caller's business.
  */
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { MnVideoError, messageOf, reasonOf } from '../errors.ts'
+import type { FileHandle } from 'node:fs/promises'
+import { MnVideoError, reasonOf } from '../errors.ts'
+import { openFile } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
 import { halfToSingle } from './half.ts'
 import {
@@ -46,11 +46,9 @@ const chunkBytes = 2 ** 28
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   const fail = failure(path)
   try {
-    // Not blocking, so that a named pipe is refused below rather than waited for.
-    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    const file = await openFile(path)
     try {
-      const { size, ...stat } = await file.stat().then((s) => ({ size: s.size, isFile: s.isFile() }))
-      if (!stat.isFile) throw fail('not a file. Give a safetensors file.')
+      const { size } = await file.stat()
       const start = await readExactly(file, 0, Math.min(8, size), fail)
       const headerBytes = headerLength(start, size, fail)
       const header = parseHeader(await readExactly(file, 8, headerBytes, fail), size - 8 - headerBytes, fail)
@@ -63,7 +61,10 @@ export async function readSafetensors(path: string): Promise<SafetensorsFile> {
   } catch (error) {
     if (error instanceof MnVideoError) throw error
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    throw fail(code === 'ENOENT' ? 'no such file.' : `cannot be read: ${messageOf(error)}.`, error)
+    throw fail(
+      code === 'ENOENT' ? 'no such file.' : `cannot be read: ${reasonOf(error)}. Give a safetensors file.`,
+      error,
+    )
   }
 }
 

@@ -2,9 +2,8 @@
  * Any file of weights, whoever wrote it, as named tensors in PyTorch's layouts: which format it is, where in
  * it the state dict lies, and what its tensors are called. What the names mean is `names/`'s business.
  */
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, reasonOf } from '../errors.ts'
+import { openFile } from '../files/read.ts'
 import { ownTensors } from './own-tensors.ts'
 import { parseSafetensors, type SafetensorsDtype, type SafetensorsTensor } from './safetensors.ts'
 import { quote } from './safetensors-header.ts'
@@ -129,11 +128,9 @@ function isSafetensors(bytes: Uint8Array): boolean {
 async function readWhole(path: string): Promise<Uint8Array> {
   const fail = (what: string, cause?: unknown) => new MnVideoError('weights', `${path}: ${what}`, { cause })
   try {
-    // Not blocking, so that a named pipe is refused below rather than waited for.
-    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    const file = await openFile(path)
     try {
       const stat = await file.stat()
-      if (!stat.isFile()) throw fail('not a file. Give a file of weights.')
       if (stat.size > MAX_BYTES) throw fail('is larger than 8 GiB, which no network here is.')
       const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stat.size).buffer)
       for (let done = 0; done < bytes.length; ) {
@@ -149,6 +146,9 @@ async function readWhole(path: string): Promise<Uint8Array> {
   } catch (error) {
     if (error instanceof MnVideoError) throw error
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    throw fail(missing ? 'no such file.' : `cannot be read: ${messageOf(error)}.`, error)
+    throw fail(
+      missing ? 'no such file.' : `cannot be read: ${reasonOf(error)}. Give a file of weights.`,
+      error,
+    )
   }
 }

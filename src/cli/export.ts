@@ -10,6 +10,8 @@ import {
   writeWeightsOf,
 } from '../evaluation/export-run.ts'
 import { formatMacs } from '../evaluation/query-table.ts'
+import { weightsFile } from '../evaluation/run-folder.ts'
+import { requireOtherFile } from '../files/write.ts'
 import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { thousands } from './table.ts'
 
@@ -52,6 +54,9 @@ async function exportRun(folder: string, options: Options): Promise<void> {
       'usage',
       'nothing to write. Give --onnx FILE, --safetensors FILE or --torch-names FILE.',
     )
+  }
+  for (const target of [onnx, safetensors, torchNames]) {
+    if (target !== undefined) await requireOtherFile(weightsFile(folder), target, "the run's own weights")
   }
   const exported = await openExport(folder, budgetOf(options))
   console.log(heading(exported))

@@ -1,15 +1,16 @@
 /** Configuration files: finding and reading them. What is in them is read by `parse.ts`. */
 import { existsSync } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MnVideoError, messageOf } from '../errors.ts'
+import { MnVideoError, reasonOf } from '../errors.ts'
+import { readText } from '../files/read.ts'
 import { parseConfig } from './parse.ts'
 import { show } from './problems.ts'
 import type { Config } from './schema.ts'
 
 /** No configuration is longer; a file that is was named by mistake. */
-const maxBytes = 2 ** 20
+const MAX_BYTES = 2 ** 20
 
 /** The recipes that come with the program. */
 const presets = fileURLToPath(new URL('../../configs/', import.meta.url))
@@ -30,15 +31,15 @@ export async function loadConfig(path: string): Promise<Config> {
   if (typeof path !== 'string') throw new MnVideoError('usage', `loadConfig takes a path, not ${show(path)}.`)
   const file = await configFile(path.replace(/^app:/, ''))
   const preset = /^[\w-]+$/.test(file) ? join(presets, `${file}.yml`) : undefined
-  const presetBytes = preset === undefined ? undefined : await readLimited(preset)
+  const presetText = preset === undefined ? undefined : await textIn(preset)
   // A folder of a recipe's name (a run, say) does not hide the recipe.
-  const bytes = presetBytes && (await isFolder(file)) ? undefined : await readLimited(file)
-  if (bytes !== undefined) return parseConfig(decode(bytes, file), file)
-  if (preset === undefined || presetBytes === undefined) {
+  const text = presetText && (await isFolder(file)) ? undefined : await textIn(file)
+  if (text !== undefined) return parseConfig(text, file)
+  if (preset === undefined || presetText === undefined) {
     const names = (await presetNames()).join(', ')
     throw new MnVideoError('config', `${file}: no such file. Give a configuration file, or one of ${names}.`)
   }
-  return parseConfig(decode(presetBytes, preset), preset)
+  return parseConfig(presetText, preset)
 }
 
 /** The names of the recipes that come with the program. */
@@ -62,45 +63,17 @@ const isFolder = (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** The bytes of a file of at most `maxBytes`; undefined where there is none. */
-async function readLimited(file: string): Promise<Buffer | undefined> {
+/** The text of a configuration file; undefined where there is none. */
+async function textIn(file: string): Promise<string | undefined> {
   try {
-    const handle = await open(file)
-    try {
-      // Read up to the limit rather than asking for the size: a pipe or device has none.
-      const buffer = Buffer.alloc(maxBytes + 1)
-      let length = 0
-      while (length < buffer.length) {
-        const { bytesRead } = await handle.read(buffer, length, buffer.length - length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      if (length > maxBytes) {
-        throw new MnVideoError('config', `${file}: longer than 1 MiB, so not a configuration file.`)
-      }
-      return buffer.subarray(0, length)
-    } finally {
-      await handle.close()
-    }
+    return await readText(file, MAX_BYTES)
   } catch (error) {
-    if (error instanceof MnVideoError) throw error
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    const reason =
-      code === 'EISDIR' ? 'is a folder; give a configuration file.' : `cannot be read: ${messageOf(error)}.`
-    throw new MnVideoError('config', `${file}: ${reason}`, { cause: error })
-  }
-}
-
-function decode(bytes: Buffer, file: string): string {
-  const wrong = (what: string) => new MnVideoError('config', `${file}: ${what}. Save it as UTF-8 text.`)
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
-    throw wrong('the text is UTF-16')
-  }
-  if (bytes.includes(0)) throw wrong('not a text file')
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw wrong('the text is not UTF-8')
+    throw new MnVideoError(
+      'config',
+      `${file}: cannot be read: ${reasonOf(error)}. Give a configuration file: YAML or JSON in UTF-8, of 1 MiB at most.`,
+      { cause: error },
+    )
   }
 }

@@ -2,9 +2,10 @@
  * What was found out about files, kept while it is found out: a check that is stopped goes on where it was.
  * One JSON line per file, appended; a line that is cut off or damaged is as if it were not there.
  */
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
 import type { Examined } from './check.ts'
 
@@ -29,10 +30,14 @@ const schema = z.object({
     .optional(),
 })
 
+/** A string can hold no more; what a million files need. */
+const MAX_BYTES = 2 ** 28
+
 /** The files that a journal tells of, by path; of several lines for one the last counts. */
-export function readJournal(file: string): Map<string, Examined> {
+export async function readJournal(file: string): Promise<Map<string, Examined>> {
   const known = new Map<string, Examined>()
-  for (const line of textOf(file).split('\n')) {
+  const text = await readText(file, MAX_BYTES).catch(() => '')
+  for (const line of text.split('\n')) {
     try {
       const examined = schema.parse(JSON.parse(line)) as Examined
       known.set(examined.path, examined)
@@ -57,12 +62,4 @@ export async function rewriteJournal(file: string, all: Iterable<Examined>): Pro
     file,
     Array.from(all, (examined) => Buffer.from(`${JSON.stringify(examined)}\n`)),
   )
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
 }

@@ -3,9 +3,10 @@
  * same data. It lies beside its list (`train.csv` → `train.fingerprint.json`), and training copies it to its log.
  */
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { z } from 'zod'
+import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
 import { inParallel } from './in-parallel.ts'
 
@@ -92,10 +93,12 @@ export async function writeFingerprint(list: string, fingerprint: Fingerprint): 
 export const formatFingerprint = (fingerprint: Fingerprint): string =>
   `${JSON.stringify(fingerprint, null, 2)}\n`
 
+const MAX_BYTES = 2 ** 20
+
 /** The fingerprint beside a list; undefined where there is none that can be read. */
 async function readFingerprint(list: string): Promise<Fingerprint | undefined> {
   try {
-    return fingerprintSchema.parse(JSON.parse(await readFile(fingerprintFile(list), 'utf8')))
+    return fingerprintSchema.parse(JSON.parse(await readText(fingerprintFile(list), MAX_BYTES)))
   } catch {
     return undefined
   }

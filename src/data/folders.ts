@@ -1,8 +1,9 @@
 /** Data sets as a folder per class, `DIR/CLASS/FILE`: ImageNet's layout, and the common one for videos. */
 import type { Dirent } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { readText } from '../files/read.ts'
 import { shownPath } from '../video/paths.ts'
 import type { ListEntry } from './lists.ts'
 import {
@@ -260,27 +261,35 @@ export async function classFolders(folder: string): Promise<string[]> {
   return names.sort(byCodePoints)
 }
 
+/** The lines of a text without what surrounds them; empty ones at the end do not count. */
+export const linesOf = (text: string): string[] =>
+  text
+    .trimEnd()
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+
+/** ImageNet-21k's names are a thirtieth of this. */
+const MAX_CLASSES_BYTES = 2 ** 24
+
 /** The class names in a folder's `classes.txt`; undefined where it has none. */
 export async function readClassNames(folder: string, name = CLASSES_FILE): Promise<string[] | undefined> {
   const file = join(folder, name)
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = await readText(file, MAX_CLASSES_BYTES)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw new MnVideoError('data', `${shownPath(file)}: cannot be read: ${reasonOf(error)}.`)
   }
-  const names = text
-    .replace(/^\uFEFF/, '')
-    .trimEnd()
-    .split(/\r?\n/)
-    .map((line) => line.trim())
+  const names = linesOf(text)
   const seen = new Set<string>()
   const twice = names.find((each) => seen.has(each) || !seen.add(each))
-  if (twice !== undefined || names[0] === '') {
+  const blank = names.indexOf('')
+  if (twice !== undefined || blank >= 0) {
+    const wrong = blank < 0 ? `has ${JSON.stringify(twice)} twice` : `line ${blank + 1} is empty`
     throw new MnVideoError(
       'data',
-      `${shownPath(file)}: ${names[0] === '' ? 'is empty' : `has ${JSON.stringify(twice)} twice`}. Give one class name a line, in label order.`,
+      `${shownPath(file)}: ${names.length === 1 && blank === 0 ? 'is empty' : wrong}. Give one class name a line, in label order.`,
     )
   }
   refuseBadNames(file, names)

@@ -2,9 +2,9 @@
  * Lists of labelled files as text: one `path label` a line, as PySlowFast and most video data sets have them.
  * What a data set is made of is `dataset.ts`'s business; here are only the lines.
  */
-import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { readText } from '../files/read.ts'
 
 /** One labelled file. */
 export interface ListEntry {
@@ -113,21 +113,13 @@ function requireBelow(entries: readonly ListEntry[], name: string, classes: numb
 
 /** A list's text. */
 export async function readListText(file: string): Promise<string> {
-  let bytes: Buffer
   try {
-    if ((await stat(file)).size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES / 2 ** 20} MiB`)
-    bytes = await readFile(file)
+    return await readText(file, MAX_BYTES)
   } catch (error) {
     throw new MnVideoError(
       'data',
-      `${file}: the list cannot be read: ${reasonOf(error)}. Give a text file with one "path label" a line.`,
+      `${file}: the list cannot be read: ${reasonOf(error)}. Give a text file in UTF-8 with one "path label" a line.`,
     )
-  }
-  try {
-    if (bytes.includes(0)) throw new Error('not text')
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new MnVideoError('data', `${file}: is not a list in UTF-8 text. Give one "path label" a line.`)
   }
 }
 

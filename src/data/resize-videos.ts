@@ -1,4 +1,5 @@
 /** Writes all videos of a data set anew, smaller and quick to seek in, into a folder of their own. */
+import { createHash } from 'node:crypto'
 import { join, relative, resolve, sep } from 'node:path'
 import { MnVideoError } from '../errors.ts'
 import { decodeClip } from '../video/decode.ts'
@@ -51,7 +52,10 @@ export async function resizeVideos(
   return { targets, results, failures: failures.sort() }
 }
 
-/** `a/b.avi` → `OUT/a/b.mp4`; where two would meet, both keep their extensions: `b.avi.mp4`, `b.webm.mp4`. */
+/**
+ * `a/b.avi` → `OUT/a/b.mp4`; where two would meet, they keep their extensions: `b.avi.mp4`, `b.webm.mp4`; where that is
+ * not enough, their names end in a digest of their paths. Names that differ in case or in Unicode's form alone meet too.
+ */
 export function placesFor(paths: readonly string[], out: string, root: string): Map<string, string> {
   const below = (path: string) => {
     const short = relative(root, path)
@@ -59,11 +63,24 @@ export function placesFor(paths: readonly string[], out: string, root: string): 
     return short === '..' || short.startsWith(`..${sep}`) ? path.replace(/^[/\\]+/, '') : short
   }
   const plain = (path: string) => `${below(path).replace(/\.[^./\\]+$/, '')}.mp4`
-  const uses = new Map<string, number>()
-  for (const path of paths) uses.set(plain(path), (uses.get(plain(path)) ?? 0) + 1)
-  return new Map(
-    paths.map((path) => [path, join(out, uses.get(plain(path)) === 1 ? plain(path) : `${below(path)}.mp4`)]),
-  )
+  const names: readonly ((path: string) => string)[] = [
+    plain,
+    (path) => `${below(path)}.mp4`,
+    (path) => `${below(path)}~${createHash('sha256').update(path).digest('hex').slice(0, 12)}.mp4`,
+  ]
+  const form = (name: string) => name.normalize('NFC').toLowerCase()
+  const level = new Map(paths.map((path) => [path, 0]))
+  const nameOf = (path: string) => names[level.get(path)!]!(path)
+  for (let meeting = true; meeting; ) {
+    const uses = new Map<string, number>()
+    for (const path of paths) uses.set(form(nameOf(path)), (uses.get(form(nameOf(path))) ?? 0) + 1)
+    const rising = paths.filter(
+      (path) => uses.get(form(nameOf(path)))! > 1 && level.get(path)! + 1 < names.length,
+    )
+    for (const path of rising) level.set(path, level.get(path)! + 1)
+    meeting = rising.length > 0
+  }
+  return new Map(paths.map((path) => [path, join(out, nameOf(path))]))
 }
 
 /** Milliseconds that a random training clip takes (16 frames, stride 5, crop 224): median over some videos, in turn. */

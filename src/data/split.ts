@@ -19,7 +19,8 @@ export interface SplitOptions {
 }
 
 /**
- * Divides by class. A class of at least two groups has files on both sides; one of a single group stays in training.
+ * Divides by class. A class of at least two groups has files on both sides where its groups have no other class's; one
+ * of a single group stays in training.
  *
  * @throws MnVideoError 'data' where nothing goes to one side
  */
@@ -36,22 +37,36 @@ export function splitFiles<T extends LabelledFile>(
   for (const file of files) push(groups, groupOf(file), file)
   // Of a file with several labels the first stands for it; one without any makes a class of its own.
   const classOf = (file: T) => [file.label].flat()[0] ?? -1
-  const byClass = new Map<number, string[]>()
-  for (const [group, members] of groups) push(byClass, classOf(members[0]!), group)
+  /** Of each class its groups, with how many of its files each has: a group may have files of several classes. */
+  const byClass = new Map<number, Map<string, number>>()
+  for (const [group, members] of groups) {
+    for (const label of members.map(classOf)) {
+      const files = byClass.get(label) ?? new Map<string, number>()
+      byClass.set(label, files.set(group, (files.get(group) ?? 0) + 1))
+    }
+  }
 
   const val = new Set<string>()
+  const classes = [...byClass.values()]
+  /** Whether a class would have no group in training without this one. */
+  const isLast = (group: string) =>
+    classes.some(
+      (files) => files.has(group) && [...files.keys()].every((each) => each === group || val.has(each)),
+    )
   for (const label of [...byClass.keys()].sort((a, b) => a - b)) {
-    const ordered = byClass
-      .get(label)!
-      .sort((a, b) => (place(options.seed, a) < place(options.seed, b) ? -1 : 1))
-    const total = ordered.reduce((sum, group) => sum + groups.get(group)!.length, 0)
+    const files = byClass.get(label)!
+    const ordered = [...files.keys()].sort((a, b) =>
+      place(options.seed, a) < place(options.seed, b) ? -1 : 1,
+    )
+    const total = [...files.values()].reduce((sum, count) => sum + count, 0)
     const wanted = Math.max(1, Math.round(total * options.share))
-    let moved = 0
-    // The last group stays, whatever the share.
-    for (const group of ordered.slice(0, -1)) {
+    // What went over with another class's share counts.
+    let moved = ordered.reduce((sum, group) => sum + (val.has(group) ? files.get(group)! : 0), 0)
+    for (const group of ordered) {
       if (moved >= wanted) break
+      if (val.has(group) || isLast(group)) continue
       val.add(group)
-      moved += groups.get(group)!.length
+      moved += files.get(group)!
     }
   }
   const sides = {

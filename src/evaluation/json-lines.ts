@@ -3,12 +3,15 @@
  * leaves a last line that is cut off: readers pass over it, a writer that goes on takes it away.
  */
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { readWhole } from '../files/read.ts'
 
 const LINE_BREAK = 0x0a
+/** A sweep of a thousand configurations is a hundredth of this. */
+const MAX_BYTES = 2 ** 30
 
 /**
  * The values of a file; none where there is no file.
@@ -16,7 +19,7 @@ const LINE_BREAK = 0x0a
  * @throws MnVideoError `run` naming the line that is not JSON or not what the schema says
  */
 export async function readJsonLines<T>(path: string, schema: z.ZodType<T>): Promise<T[]> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readWhole(path, MAX_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return Buffer.alloc(0)
     throw new MnVideoError('run', `${path}: cannot be read: ${reasonOf(error)}.`, { cause: error })
   })

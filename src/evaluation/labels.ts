@@ -1,9 +1,10 @@
 /** Class names: from a text file with one name a line, or kept with a run. */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Config, isPackagedLabels, labelFile } from '../config/index.ts'
-import { CLASSES_FILE } from '../data/folders.ts'
+import { CLASSES_FILE, linesOf } from '../data/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
 import { shownPath } from '../video/paths.ts'
 
@@ -129,19 +130,20 @@ export async function readLabels(file: string, classes: number): Promise<readonl
 async function namesIn(file: string): Promise<readonly string[]> {
   let text: string
   try {
-    if ((await stat(file)).size > MAX_BYTES) throw new Error('it is larger than 16 MiB')
-    text = await readFile(file, 'utf8')
+    text = await readText(file, MAX_BYTES)
   } catch (error) {
     throw new MnVideoError(
       'config',
       `${shownPath(file)}: labels cannot be read: ${reasonOf(error)}. Give a text file with one class name a line.`,
     )
   }
-  return text
-    .replace(/^\uFEFF/, '')
-    .trimEnd()
-    .split(/\r?\n/)
-    .map((name) => name.trim())
+  const names = linesOf(text)
+  const blank = names.indexOf('')
+  if (blank < 0) return names
+  throw new MnVideoError(
+    'config',
+    `${shownPath(file)}: line ${blank + 1} has no class name. Give one name a line, in label order.`,
+  )
 }
 
 const isThere = (path: string): Promise<boolean> =>

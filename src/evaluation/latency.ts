@@ -1,10 +1,10 @@
 /** How long one clip or image takes on this machine: measured once per engine, kept in the run's `latency.json`. */
-import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Engine, FrameBatch, Plan, Precision } from '../engines/engine.ts'
 import { describeEngine } from '../engines/precision.ts'
+import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
 import { createRandom } from '../network/random.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
@@ -37,9 +37,11 @@ export async function writeLatencies(
   await writeAtomically(join(folder, FILE), [Buffer.from(`${text}\n`)])
 }
 
+const MAX_BYTES = 2 ** 24
+
 /** A file that cannot be read is as good as none: it is measured again. */
 async function readAll(folder: string): Promise<z.infer<typeof fileSchema>['machines']> {
-  const text = await readFile(join(folder, FILE), 'utf8').catch(() => '')
+  const text = await readText(join(folder, FILE), MAX_BYTES).catch(() => '')
   try {
     return fileSchema.parse(JSON.parse(text)).machines
   } catch {

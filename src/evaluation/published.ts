@@ -2,10 +2,11 @@
  * Accuracies that papers published, to draw beside ours: curves, points and query tables, each with its source,
  * what it was read from and how exactly. They are data files under `configs/published`.
  */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { MnVideoError } from '../errors.ts'
+import { readText } from '../files/read.ts'
 
 const folder = fileURLToPath(new URL('../../configs/published/', import.meta.url))
 
@@ -65,13 +66,15 @@ export async function publishedNames(): Promise<string[]> {
     .sort()
 }
 
+const MAX_BYTES = 2 ** 20
+
 /** @throws MnVideoError `usage` for a name that is not there, with those that are */
 export async function loadPublished(name: string): Promise<Published> {
   const names = await publishedNames()
   if (!names.includes(name)) {
     throw new MnVideoError('usage', `nothing published is called "${name}". Give one of ${names.join(', ')}.`)
   }
-  return parsePublished(await readFile(`${folder}${name}.json`, 'utf8'), `configs/published/${name}.json`)
+  return parsePublished(await readText(`${folder}${name}.json`, MAX_BYTES), `configs/published/${name}.json`)
 }
 
 /** Reads a file's text; `name` is for messages. */

@@ -3,12 +3,13 @@
  * of its configurations. What the files of a run are called is known here and nowhere else.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
 import { CLASSES_FILE } from '../data/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
 import { isHeir } from '../files/lock.ts'
+import { readText } from '../files/read.ts'
 import { unfinishedName } from '../files/temporary.ts'
 import { writeAtomically } from '../files/write.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -30,6 +31,7 @@ import {
 
 const CONFIG = 'config.yml'
 const WEIGHTS = 'model.safetensors'
+
 const TABLE = 'query-table.json'
 const STATISTICS = 'bn'
 const PREDICTIONS = 'predictions'
@@ -177,7 +179,7 @@ async function filesOf(folder: string): Promise<Set<string>> {
 
 /** The configuration of a run. */
 export async function readRunConfig(folder: string): Promise<Config> {
-  return parseConfig(await readText(folder, CONFIG), join(folder, CONFIG))
+  return parseConfig(await textIn(folder, CONFIG), join(folder, CONFIG))
 }
 
 /**
@@ -333,7 +335,7 @@ export const findTable = async (folder: string, network: Network): Promise<Query
 
 async function readTable(folder: string, network: Network): Promise<QueryTable> {
   const file = join(folder, TABLE)
-  const table = parseQueryTable(await readText(folder, TABLE), file)
+  const table = parseQueryTable(await textIn(folder, TABLE), file)
   checkTable(table, network, file)
   return table
 }
@@ -435,11 +437,10 @@ export async function newestRun(runs = 'runs'): Promise<string> {
   )
 }
 
-async function readText(folder: string, name: string): Promise<string> {
+async function textIn(folder: string, name: string): Promise<string> {
   const file = join(folder, name)
   try {
-    if ((await stat(file)).size > MAX_TEXT_BYTES) throw new Error('too large')
-    return (await readFile(file, 'utf8')).replace(/^\uFEFF/, '')
+    return await readText(file, MAX_TEXT_BYTES)
   } catch (error) {
     const missing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
     throw new MnVideoError(

@@ -6,11 +6,12 @@
  * its file.
  */
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, link, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { type FileHandle, link, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { mayBeRunning, ownerState, thisProcess } from './owner.ts'
+import { readWhole } from './read.ts'
 import { temporaryBeside } from './temporary.ts'
 
 /** How often an owner touches its file, and how long after that it still counts. */
@@ -20,6 +21,8 @@ export const TOUCHED_MS = 120_000
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EACCES'])
 /** Without links a file can be seen before its first line is written. */
 const UNWRITTEN = { tries: 20, everyMs: 50 }
+
+const MAX_BYTES = 2 ** 20
 
 const recordSchema = z.object({
   pid: z.int().positive(),
@@ -153,15 +156,18 @@ interface Found {
 /** What lies under a name; undefined where nothing does. */
 async function read(path: string, mayBeUnwritten = false): Promise<Found | undefined> {
   for (let tries = mayBeUnwritten ? UNWRITTEN.tries : 0; ; tries--) {
-    const [text, there] = await Promise.all([readFile(path, 'utf8').catch(orGone), stat(path).catch(orGone)])
+    const [text, there] = await Promise.all([
+      readWhole(path, MAX_BYTES).catch(orGone),
+      stat(path).catch(orGone),
+    ])
     if (text === undefined || there === undefined) return undefined
-    const owner = recordIn(text)
+    const owner = recordIn(text.toString())
     if (owner) return { id: owner.id, modifiedMs: there.mtimeMs, owner }
     if (tries > 0) {
       await new Promise((resolve) => setTimeout(resolve, UNWRITTEN.everyMs))
       continue
     }
-    const bare = /^\d+$/.test(text.trim()) ? Number(text) : 0
+    const bare = /^\d+$/.test(`${text}`.trim()) ? Number(text) : 0
     return { id: `${there.ino}-${Math.floor(there.mtimeMs)}-${bare}`, modifiedMs: there.mtimeMs, bare }
   }
 }

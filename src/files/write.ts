@@ -1,7 +1,9 @@
 /** Writing a file so that readers see the old one or the whole new one, also after a power failure. */
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { MnVideoError, shown } from '../errors.ts'
+import { otherThanFile } from './read.ts'
 import { temporaryBeside } from './temporary.ts'
 
 /** A write of more than 2 GiB at once fails. */
@@ -19,6 +21,7 @@ export async function writeAtomically(path: string, parts: readonly Uint8Array[]
 export async function writeTogether(files: ReadonlyMap<string, readonly Uint8Array[]>): Promise<void> {
   const written: { readonly path: string; readonly temporary: string }[] = []
   try {
+    for (const path of files.keys()) await requireReplaceable(path)
     for (const [path, parts] of files) {
       const temporary = await temporaryBeside(path)
       written.push({ path, temporary })
@@ -31,6 +34,30 @@ export async function writeTogether(files: ReadonlyMap<string, readonly Uint8Arr
     await Promise.all(written.map(({ temporary }) => rm(temporary, { force: true }).catch(() => {})))
     throw error
   }
+}
+
+/** A rename would put a file in the place of a device or a pipe. */
+async function requireReplaceable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  const other = found && otherThanFile(found)
+  if (other) throw other
+}
+
+/**
+ * @param what the source, in the message
+ * @throws MnVideoError 'usage' where what would be written is the file that was read
+ */
+export async function requireOtherFile(
+  source: string,
+  target: string,
+  what = 'the source itself',
+): Promise<void> {
+  const [from, to] = await Promise.all([source, target].map((path) => stat(path).catch(() => undefined)))
+  if (!from || !to || from.dev !== to.dev || from.ino !== to.ino) return
+  throw new MnVideoError(
+    'usage',
+    `${shown(target)}: is ${what}, which would be written over. Give another place.`,
+  )
 }
 
 async function writeSynced(path: string, parts: readonly Uint8Array[]): Promise<void> {

@@ -1,10 +1,10 @@
 /** What a run was trained on: noted in its log at every start, and compared when it goes on. */
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { openDatasets, Split } from '../data/dataset.ts'
 import { fingerprintSchema } from '../data/fingerprint.ts'
 import { LOG } from '../evaluation/run-folder.ts'
+import { openFile } from '../files/read.ts'
 import type { DataChangedEvent, StartEvent, UsedData } from './log.ts'
 
 type Data = StartEvent['data']
@@ -27,7 +27,7 @@ const start = z.looseObject({ event: z.literal('start'), data: z.object({ train:
  * log of a long training is large.
  */
 export async function lastUsedData(run: string): Promise<Data | undefined> {
-  const file = await open(join(run, LOG)).catch(() => undefined)
+  const file = await openFile(join(run, LOG)).catch(() => undefined)
   if (!file) return undefined
   let last: Data | undefined
   for await (const line of file.readLines()) {

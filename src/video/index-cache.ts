@@ -4,10 +4,11 @@
  * an error: the index is then read from the video.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readText } from '../files/read.ts'
 import { temporaryBeside } from '../files/temporary.ts'
 import type { RunOptions } from './ffmpeg.ts'
 import { type FrameIndex, readIndexWithFfmpeg, readPlainIndex } from './frame-index.ts'
@@ -100,9 +101,12 @@ const entrySchema = z.strictObject({
   keyframes: integers,
 })
 
+/** Of a video of a hundred hours. */
+const MAX_BYTES = 2 ** 28
+
 async function recall(path: string, file: MediaFile, state: string): Promise<FrameIndex | undefined> {
   try {
-    const text = await readFile(path, 'utf8')
+    const text = await readText(path, MAX_BYTES)
     const end = text.indexOf('\n')
     const body = text.slice(end + 1)
     if (text.slice(0, end) !== heading(body)) return undefined

@@ -2,7 +2,8 @@
  * The frame index of a plain WebM or Matroska file, read from its blocks without starting a program. As with
  * mp4-index.ts, whatever is out of the ordinary is left to FFmpeg. Layout: RFC 8794 (EBML) and RFC 9559.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
+import { readWhole } from '../files/read.ts'
 import type { FrameIndex } from './frame-index.ts'
 import type { MediaFile } from './paths.ts'
 import { type StreamInfo, videoInfo } from './video-info.ts'
@@ -16,7 +17,7 @@ export async function readMatroskaIndex(file: MediaFile): Promise<FrameIndex | u
   if (!/\.(?:webm|mkv)$/i.test(file.path)) return undefined
   try {
     if ((await stat(file.path)).size > MAX_BYTES) return undefined
-    return indexOf(file, await readFile(file.path))
+    return indexOf(file, await readWhole(file.path, MAX_BYTES))
   } catch (error) {
     // Past the end, unreadable, or not as it should be: FFmpeg will say why.
     if (error instanceof RangeError || (error instanceof Error && 'code' in error)) return undefined

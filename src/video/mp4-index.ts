@@ -5,7 +5,7 @@
  * Layout: ISO/IEC 14496-12, 8.2 to 8.7.
  */
 import type { FileHandle } from 'node:fs/promises'
-import { open } from 'node:fs/promises'
+import { openFile } from '../files/read.ts'
 import type { FrameIndex } from './frame-index.ts'
 import type { MediaFile } from './paths.ts'
 import { type StreamInfo, type VideoInfo, videoInfo } from './video-info.ts'
@@ -19,7 +19,7 @@ export interface Mp4Index {
 
 /** @returns undefined where the file is anything but a plain MP4 or MOV */
 export async function readMp4Index(file: MediaFile): Promise<Mp4Index | undefined> {
-  const handle = await open(file.path).catch(() => undefined)
+  const handle = await openFile(file.path).catch(() => undefined)
   if (!handle) return undefined
   try {
     const { size } = await handle.stat()
@@ -27,6 +27,23 @@ export async function readMp4Index(file: MediaFile): Promise<Mp4Index | undefine
     return movie && indexOf(file, movie, size)
   } catch (error) {
     // Reading past the end of a box: a damaged file, which FFmpeg will describe.
+    if (error instanceof RangeError) return undefined
+    throw error
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The comment in a file's tags, as iTunes lays them out; undefined where there is none. */
+export async function readMp4Comment(path: string): Promise<string | undefined> {
+  const handle = await openFile(path).catch(() => undefined)
+  if (!handle) return undefined
+  try {
+    const movie = await readMovie(handle, (await handle.stat()).size)
+    // `meta` starts with a version of four bytes, `data` with its type and language, of four each.
+    const tags = inside(movie, 'udta', 'meta')?.subarray(4)
+    return inside(tags, 'ilst', '\u00a9cmt', 'data')?.toString('utf8', 8)
+  } catch (error) {
     if (error instanceof RangeError) return undefined
     throw error
   } finally {

@@ -2,15 +2,18 @@
  * Writes a video anew for training: a smaller picture, keyframes close together, no sound, and the very same frames
  * at the same times. The result is checked against the source before it takes its name.
  */
+import { createHash } from 'node:crypto'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { MnVideoError } from '../errors.ts'
+import { openFile } from '../files/read.ts'
 import { temporaryBeside } from '../files/temporary.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, reasonFrom, run } from './ffmpeg.ts'
 import { exactInput, exactOutput, type FrameIndex, indexByDecoding, readFrameIndex } from './frame-index.ts'
 import type { Size } from './geometry.ts'
 import { type CacheOptions, cachedFrameIndex } from './index-cache.ts'
+import { readMp4Comment } from './mp4-index.ts'
 import { type MediaFile, mediaFile, shownPath } from './paths.ts'
 
 export interface ShrinkOptions extends CacheOptions {
@@ -31,8 +34,8 @@ export interface Shrunk {
 }
 
 /**
- * Writes `target` (.mp4) from a video. A result of an earlier run that has the right frames and size is kept;
- * any other file of that name is left alone and is an error.
+ * Writes `target` (.mp4) from a video. A result of an earlier run with the same settings from the same file is kept (its
+ * comment says what it was made of); any other file of that name is left alone and is an error.
  *
  * @throws MnVideoError 'media' naming the file: unreadable, a target that is there, or frames that got lost
  */
@@ -49,7 +52,10 @@ export async function shrinkVideo(path: string, target: string, options: ShrinkO
   await mkdir(dirname(target), { recursive: true })
   const temporary = await temporaryBeside(target)
   try {
-    const errors = await encode(file, index, size, temporary, options)
+    const errors = await encode(file, index, size, temporary, {
+      ...options,
+      comment: await originOf(file, options),
+    })
     const result = await readFrameIndex(temporary, options).catch(() => {
       throw new MnVideoError(
         'media',
@@ -72,6 +78,32 @@ export function shrunkSize({ width, height }: Size, shortSide: number): Size {
   return { width: even(width), height: even(height) }
 }
 
+const MADE = 'mn-video data resize: '
+
+/** What a result is made of, and how: settings, and the source by its size and three samples of its bytes. */
+async function originOf({ path }: MediaFile, { keyframes, quality }: ShrinkOptions): Promise<string> {
+  const handle = await openFile(path)
+  try {
+    const { size } = await handle.stat()
+    const hash = createHash('sha256').update(`${size}`)
+    for (const place of [0, 0.5, 1]) {
+      const sample = Buffer.alloc(Math.min(SAMPLE_BYTES, size))
+      const { bytesRead } = await handle.read(
+        sample,
+        0,
+        sample.length,
+        Math.floor(place * (size - sample.length)),
+      )
+      hash.update(sample.subarray(0, bytesRead))
+    }
+    return `${MADE}keyframes ${keyframes}, quality ${quality}, of ${hash.digest('hex').slice(0, 16)}`
+  } finally {
+    await handle.close()
+  }
+}
+
+const SAMPLE_BYTES = 2 ** 16
+
 /** A frame moved by less than half a millisecond is where it was: Matroska counts in milliseconds. */
 const SAME_TIME = 0.0005
 
@@ -80,7 +112,7 @@ async function encode(
   index: FrameIndex,
   { width, height }: Size,
   target: string,
-  options: ShrinkOptions,
+  options: ShrinkOptions & { readonly comment: string },
 ): Promise<readonly string[]> {
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
@@ -100,6 +132,7 @@ async function encode(
       outputOptions: [
         ...exactOutput(index.info, version),
         ...['-an', '-sn', '-dn', '-map_metadata', '-1', '-map_chapters', '-1'],
+        ...['-metadata', `comment=${options.comment}`],
         // Times from 0 on; by the filter setpts, frames of FFmpeg 6.1 and later would lose their durations, and players
         // the last frame with them.
         ...['-output_ts_offset', `${(-(index.pts[0] ?? 0) * numerator) / denominator}`],
@@ -163,7 +196,14 @@ async function requireResult(
   if (result.info.width !== size.width || result.info.height !== size.height) {
     throw refuse(`is ${result.info.width}x${result.info.height}, not ${size.width}x${size.height}, unlike`)
   }
-  if (source.mtimeMs > there.mtimeMs) throw refuse('is older than')
+  const [made, wanted] = [await readMp4Comment(target), await originOf(file, options)]
+  // Results of versions before wrote no comment: their age has to do.
+  if (!made?.startsWith(MADE) && source.mtimeMs > there.mtimeMs) throw refuse('is older than')
+  if (made?.startsWith(MADE) && made !== wanted) {
+    const settings = (text: string) => text.slice(MADE.length).split(', of ')[0]
+    if (settings(made) === settings(wanted)) throw refuse('was made of another file than')
+    throw refuse(`was made with ${settings(made)}, not ${settings(wanted)}, of`)
+  }
   return requireSameFrames(file, index, result, options).catch(() => {
     throw refuse('has other frames than')
   })

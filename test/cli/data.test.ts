@@ -68,6 +68,23 @@ describe('mn-video data', () => {
     expect(page).toContain('4 frames of 64×64, half of them mirrored')
   })
 
+  it('never writes a list over the one that it reads', async () => {
+    const list = await readFile(at('lists/train.csv'), 'utf8')
+    for (const args of [
+      ['resize', 'lists/train.csv', '--out', 'lists'],
+      ['split', 'lists/train.csv', '--out', 'lists'],
+      ['check', 'lists/train.csv', '--write-clean', 'lists/../lists/train.csv'],
+      ['preview', 'lists/train.csv', '--out', 'lists/train.csv', '--set', 'image_size=64'],
+    ]) {
+      const { code, stderr } = await run(...args)
+      expect(stderr).toMatch(
+        /train\.csv: is the source itself, which would be written over\. Give another place\./,
+      )
+      expect(code).toBe(2)
+    }
+    expect(await readFile(at('lists/train.csv'), 'utf8')).toBe(list)
+  })
+
   it('names what is wrong by reason, ends with 1, and writes a list without it', async () => {
     await writeFile(at('videos/text.mp4'), 'no video')
     await writeFile(

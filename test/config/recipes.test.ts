@@ -157,19 +157,21 @@ describe('loadConfig', () => {
   })
 
   it.each([
-    ['UTF-16', Buffer.from('\ufeffmodel: x3d', 'utf16le'), 'the text is UTF-16. Save it as UTF-8 text.'],
-    ['Latin-1', Buffer.from('labels: "\xe9"', 'latin1'), 'the text is not UTF-8. Save it as UTF-8 text.'],
-    ['binary', Buffer.from([0x80, 0, 1, 2]), 'not a text file. Save it as UTF-8 text.'],
-    ['2 MiB', Buffer.alloc(2 ** 21, '#'), 'longer than 1 MiB, so not a configuration file.'],
+    ['UTF-16', Buffer.from('\ufeffmodel: x3d', 'utf16le'), 'its text is UTF-16, not UTF-8. Give'],
+    ['Latin-1', Buffer.from('labels: "\xe9"', 'latin1'), 'its text is not UTF-8. Give'],
+    ['binary', Buffer.from([0x80, 0, 1, 2]), 'it is not a text file. Give'],
+    ['2 MiB', Buffer.alloc(2 ** 21, '#'), 'it is larger than 1 MiB. Give'],
   ])('refuses %s content', async (name, content, message) => {
     const path = await write(`${name}.yml`, content)
-    await expect(loadConfig(path)).rejects.toThrow(`${path}: ${message}`)
+    await expect(loadConfig(path)).rejects.toThrow(
+      `${path}: cannot be read: ${message} a configuration file: YAML or JSON in UTF-8`,
+    )
   })
 
   it('says in one line when there is no file, or a folder', async () => {
     await expect(loadConfig('nowhere/x.yml')).rejects.toThrow(
       'nowhere/x.yml: no such file. Give a configuration file, or one of mobilenet_v1, mobilenet_v2,',
     )
-    await expect(loadConfig(folder)).rejects.toThrow(`${folder}: is a folder; give a configuration file.`)
+    await expect(loadConfig(folder)).rejects.toThrow(`${folder}: cannot be read: it is a folder, not a file.`)
   })
 })

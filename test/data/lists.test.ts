@@ -104,7 +104,9 @@ describe('a list of labelled files', () => {
   it('must be there and be text', async () => {
     const file = folder.path('binary.csv')
     await writeFile(file, Buffer.from([97, 0xff, 32, 48]))
-    await expect(readList(file)).rejects.toThrow('is not a list in UTF-8 text')
+    await expect(readList(file)).rejects.toThrow(
+      'the list cannot be read: its text is not UTF-8. Give a text file in UTF-8',
+    )
     await expect(readList(folder.path('none.csv'))).rejects.toThrow('the list cannot be read: no such file')
   })
 })

@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process'
 import { copyFile, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { placesFor, resizeVideos } from '../../src/data/resize-videos.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
 import { decodeClip } from '../../src/video/decode.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
 import { probeVideo } from '../../src/video/probe.ts'
@@ -85,7 +88,30 @@ describe('resizing videos', () => {
     await mkdir(folder.path('stale'))
     await copyFile(folder.path('out/29.97.mp4'), folder.path('stale/29.97.mp4'))
     await utimes(folder.path('stale/29.97.mp4'), 1, 1)
-    expect(await refusal('stale')).toMatch(/is older than/)
+    // A source that was only copied again is the same; another one of that name is not.
+    await utimes(folder.path('stale/29.97.mp4'), 1, 1)
+    expect(await refusal('stale')).toBeUndefined()
+    const swapped = folder.path('swapped/29.97.mp4')
+    await mkdir(folder.path('swapped'))
+    await renderClip(swapped, { size: '320x192', fps: '30000/1001', seconds: 1, filters: 'negate' })
+    const of = (quality: number) =>
+      resizeVideos([swapped], folder.path('out'), { ...options, quality, root: folder.path('swapped') })
+    expect((await of(20)).failures[0]).toMatch(
+      /29\.97\.mp4: is there already and was made of another file than/,
+    )
+    const finer = await resizeVideos([source], folder.path('out'), { ...options, quality: 18 })
+    expect(finer.failures[0]).toMatch(
+      /was made with keyframes 8, quality 20, not keyframes 8, quality 18, of/,
+    )
+    // As earlier versions wrote it, without a comment.
+    const { ffmpeg } = await findBinaries()
+    await mkdir(folder.path('early'))
+    const early = folder.path('early/29.97.mp4')
+    const strip = ['-v', 'error', '-i', folder.path('out/29.97.mp4'), '-c', 'copy', '-map_metadata', '-1']
+    await promisify(execFile)(ffmpeg, [...strip, '-movflags', '+faststart', early])
+    expect(await refusal('early')).toBeUndefined()
+    await utimes(early, 1, 1)
+    expect(await refusal('early')).toMatch(/is older than/)
   })
 
   it('tells of a video that cannot be read and writes the others', async () => {
@@ -106,6 +132,19 @@ describe('where results go', () => {
       '/out/b/x.y.mp4',
       '/out/elsewhere/z.mp4',
     ])
+  })
+
+  it('three whose names come to the same one do not meet either, nor do those that a disk may take for one', () => {
+    const paths = ['/d/b.avi', '/d/b.webm', '/d/b.avi.avi', '/d/x/y.mp4', '/x/y.mp4', '/d/C.mp4', '/d/c.mp4']
+    const places = [...placesFor(paths, '/out', '/d').values()]
+    expect(new Set(places.map((place) => place.toLowerCase())).size).toBe(paths.length)
+    expect(places.slice(0, 2)).toEqual([
+      expect.stringMatching(/^\/out\/b\.avi(?:~\w{12})?\.mp4$/),
+      '/out/b.webm.mp4',
+    ])
+    // The same ones however they are ordered: what was written before is found again.
+    const again = placesFor(paths.toReversed(), '/out', '/d')
+    expect(paths.map((path) => again.get(path))).toEqual(places)
   })
 
   it('sizes are even, never larger, and keep the aspect', () => {

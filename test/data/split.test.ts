@@ -33,6 +33,33 @@ describe('splitting a data set', () => {
     expect(groups(val).size).toBe(3)
   })
 
+  it('gives every class its share though groups have files of several classes', () => {
+    // Each person does both things, once the one first and once the other.
+    const mixed = Array.from({ length: 40 }, (_, i) => ({
+      path: `/data/person${i >> 1}_${i % 2}.mp4`,
+      label: (i + (i >> 1)) % 2,
+    }))
+    const { train, val } = splitFiles(mixed, { ...options, group: /(person\d+)_/ })
+    const counts = (side: typeof mixed) =>
+      [0, 1].map((label) => side.filter((file) => file.label === label).length)
+    expect(counts(val)).toEqual([5, 5])
+    expect(counts(train)).toEqual([15, 15])
+  })
+
+  it('never takes the last group of a class from training, whatever other classes it has', () => {
+    const shared = [
+      { path: '/data/a_1', label: 0 },
+      { path: '/data/b_1', label: 0 },
+      { path: '/data/b_2', label: 1 },
+      { path: '/data/c_1', label: 2 },
+      { path: '/data/b_3', label: 2 },
+    ]
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const { train } = splitFiles(shared, { ...options, seed, group: /(\w)_/ })
+      expect(new Set(train.map(({ label }) => label))).toEqual(new Set([0, 1, 2]))
+    }
+  })
+
   it('leaves a class of one file in training, and refuses where nothing is left over', () => {
     const few = [
       { path: '/data/a', label: 0 },

@@ -8,7 +8,7 @@ import { fingerprintOf, writeFingerprint } from '../../data/fingerprint.ts'
 import { asList, type Gathered, gather, keepClassesBeside } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { asMessage, MnVideoError } from '../../errors.ts'
-import { writeAtomically } from '../../files/write.ts'
+import { requireOtherFile, writeAtomically } from '../../files/write.ts'
 import { processorLimit } from '../../machine.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
 import { shownPath } from '../../video/paths.ts'
@@ -62,10 +62,11 @@ export function addCheck(data: Command): void {
 
 async function check(source: string, options: Options): Promise<void> {
   const cache = options.cache ?? cacheFolder()
+  if (options.writeClean !== undefined) await requireOtherFile(source, options.writeClean)
   const gathered = await gather(source, options)
   const paths = [...new Set(gathered.files.map(({ path }) => path))]
   const journal = cache === 'off' ? undefined : join(cache, JOURNALS, `${nameOf(resolve(source))}.jsonl`)
-  const known = options.fresh || !journal ? new Map<string, Examined>() : readJournal(journal)
+  const known = options.fresh || !journal ? new Map<string, Examined>() : await readJournal(journal)
 
   const progress = startProgress('checked', paths.length)
   let [looked, recalled] = [0, 0]

@@ -9,7 +9,7 @@ import { openTrainingLoader } from '../../data/loader.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { type PreviewSample, previewPage } from '../../data/preview.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
-import { writeAtomically } from '../../files/write.ts'
+import { requireOtherFile, writeAtomically } from '../../files/write.ts'
 import { buildNetwork } from '../../models/index.ts'
 import { collect, count, mediaOption } from '../arguments.ts'
 
@@ -101,6 +101,7 @@ async function preview(source: string, options: Options): Promise<void> {
     media === 'video'
       ? `${samples.length} clips as ${network.name} gets them in training: ${network.frames * config.alpha} frames of ${size}${config.flip ? ', half of them mirrored' : ''}. Up to 8 frames of each are shown.`
       : `${samples.length} images as ${network.name} gets them in training, ${size}${config.flip ? ', half of them mirrored' : ''}.`
+  await requireOtherFile(source, options.out)
   const page = await previewPage({
     title: `What ${source} looks like in training`,
     about,

@@ -8,7 +8,7 @@ import { asList, gather, mediaOfFiles } from '../../data/gather.ts'
 import { describePassedOver } from '../../data/media.ts'
 import { clipMilliseconds, resizeVideos } from '../../data/resize-videos.ts'
 import { MnVideoError } from '../../errors.ts'
-import { writeTogether } from '../../files/write.ts'
+import { requireOtherFile, writeTogether } from '../../files/write.ts'
 import { processorLimit } from '../../machine.ts'
 import { count } from '../arguments.ts'
 import { startProgress } from '../progress.ts'
@@ -64,6 +64,10 @@ async function resize(source: string, options: Options): Promise<void> {
     throw new MnVideoError('data', `${source}: has no videos, and only videos are resized (${others}).`)
   }
   const out = resolve(options.out)
+  // The list of a folder is named as if it were of everything.
+  const name = root === resolve(source) ? 'all.csv' : basename(source)
+  const list = isLabelled ? join(out, name) : undefined
+  if (list) await requireOtherFile(source, list)
   const total = new Set(files.map(({ path }) => path)).size
   const progress = startProgress('resized', total)
   const { targets, results, failures } = await resizeVideos(
@@ -80,9 +84,6 @@ async function resize(source: string, options: Options): Promise<void> {
     const target = targets.get(path)
     return target === undefined ? [] : [{ path: target, label }]
   })
-  // The list of a folder is named as if it were of everything.
-  const name = root === resolve(source) ? 'all.csv' : basename(source)
-  const list = isLabelled ? join(out, name) : undefined
   if (list) {
     await mkdir(out, { recursive: true })
     const files = new Map<string, string>()

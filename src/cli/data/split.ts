@@ -8,7 +8,7 @@ import { asList, gather, requireLabels } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { splitFiles } from '../../data/split.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
-import { writeTogether } from '../../files/write.ts'
+import { requireOtherFile, writeTogether } from '../../files/write.ts'
 import { count, mediaOption } from '../arguments.ts'
 import { thousands } from '../table.ts'
 
@@ -51,6 +51,7 @@ async function split(source: string, options: Options): Promise<void> {
   const { out, val, seed, group } = options
   const sides = splitFiles(files, { share: val, seed, root, ...(group && { group }) })
   const folder = resolve(out)
+  for (const name of Object.keys(sides)) await requireOtherFile(source, join(folder, `${name}.csv`))
   const written = (path: string) => {
     const short = relative(folder, path)
     return short === '..' || short.startsWith(`..${sep}`) ? path : short

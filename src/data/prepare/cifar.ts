@@ -2,14 +2,13 @@
  * CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in either version: the binary one is what training reads; the Python one,
  * pickles of NumPy arrays, is turned into it. Pickles go through the restricted reader: nothing in them is run.
  */
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { NumpyArray } from '../../checkpoints/torch/numpy.ts'
 import { readPickle } from '../../checkpoints/torch/pickle.ts'
 import { isDictionary } from '../../checkpoints/torch/values.ts'
 import { MnVideoError } from '../../errors.ts'
 import { fingerprintOfImages } from '../cifar.ts'
-import { findAnnotations, readLines, requireFolder } from './files.ts'
+import { findAnnotations, readBytes, readLines, requireFolder } from './files.ts'
 import type { Finding, Prepared, Recipe } from './recipe.ts'
 
 const PIXEL_BYTES = 3 * 32 * 32
@@ -124,7 +123,7 @@ async function prepare(folder: string, version: Version): Promise<Prepared> {
 async function binary(folder: string, name: string, version: Version): Promise<Buffer | undefined> {
   const path = await fileNamed(folder, name)
   if (!path) return undefined
-  const bytes = await readFile(path)
+  const bytes = await readBytes(path)
   const record = version.labelBytes + PIXEL_BYTES
   if (bytes.length === 0 || bytes.length % record !== 0) {
     throw new MnVideoError(
@@ -194,7 +193,7 @@ async function namesOf(folder: string, file: string, key: string, version: Versi
 /** The dictionary of a pickle, keys as text: Python 3 writes them as bytes. */
 async function unpickled(path: string): Promise<ReadonlyMap<string, unknown>> {
   const fail = (what: string) => new MnVideoError('data', `${path}: ${what}.`)
-  const { value } = readPickle(await readFile(path), 0, { fail })
+  const { value } = readPickle(await readBytes(path), 0, { fail })
   if (!isDictionary(value)) throw fail('is not a pickled dictionary')
   return new Map(
     [...value].map(([key, each]) => [textOf(key), Array.isArray(each) ? each.map(asText) : each]),

@@ -1,8 +1,9 @@
 /** What all preparations share: finding the files that annotations name, and reading annotations. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, extname, join, relative, resolve } from 'node:path'
 import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../../errors.ts'
+import { readText as readTextFile, readWhole } from '../../files/read.ts'
 import { mediaBelow } from '../gather.ts'
 import type { Media } from '../media.ts'
 import type { Finding } from './recipe.ts'
@@ -179,13 +180,22 @@ export async function requireFolder(folder: string): Promise<void> {
   )
 }
 
+/** The largest file of annotations or pictures of any data set here is half of this. */
+const MAX_BYTES = 2 ** 28
+
+/** @throws MnVideoError 'data' for a file that cannot be read */
+export async function readBytes(file: string): Promise<Buffer> {
+  return readWhole(file, MAX_BYTES).catch((error: unknown) => {
+    throw new MnVideoError('data', `${file}: cannot be read: ${reasonOf(error)}.`)
+  })
+}
+
 /** @throws MnVideoError 'data' for a file that is not UTF-8 text */
 export async function readText(file: string): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
+    return await readTextFile(file, MAX_BYTES)
   } catch (error) {
-    const reason = error instanceof TypeError ? 'it is not UTF-8 text' : reasonOf(error)
-    throw new MnVideoError('data', `${file}: cannot be read: ${reason}.`)
+    throw new MnVideoError('data', `${file}: cannot be read: ${reasonOf(error)}.`)
   }
 }
 

@@ -3,14 +3,15 @@
  * flat, and which class each has stands in a file; several forms of it are in use and read here. Labels are the
  * sorted WordNet ids: not the owner's numbers, which are in another order.
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { labelFile } from '../../config/labels.ts'
 import { MnVideoError } from '../../errors.ts'
 import type { LabelledFile } from '../fingerprint.ts'
+import { linesOf } from '../folders.ts'
 import { mediaBelow } from '../gather.ts'
 import { isClear } from '../media.ts'
-import { findAnnotations, readLines, requireFolder, stemOf } from './files.ts'
+import { findAnnotations, readBytes, readLines, readText, requireFolder, stemOf } from './files.ts'
 import { byCodePoints } from './kinetics.ts'
 import { readMatFile } from './mat-file.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
@@ -67,7 +68,7 @@ async function prepare(folder: string, { annotations }: PrepareOptions): Promise
 /** English names where all thousand classes are there, else the ids. */
 async function namesOf(wordnet: readonly string[]): Promise<string[]> {
   if (wordnet.length !== 1000) return [...wordnet]
-  const names = (await readFile(labelFile('imagenet1k'), 'utf8')).trimEnd().split('\n')
+  const names = linesOf(await readText(labelFile('imagenet1k')))
   // A few English names stand for two classes; class names must tell all apart.
   return names.map((name, i) =>
     names.indexOf(name) === names.lastIndexOf(name) ? name : `${name} (${wordnet[i]})`,
@@ -182,7 +183,7 @@ async function groundTruth(
 
 /** The devkit's numbers, from 1, to WordNet ids. */
 async function idsOf(meta: string): Promise<ReadonlyMap<number, string>> {
-  const synsets = readMatFile(await readFile(meta), meta).get('synsets')
+  const synsets = readMatFile(await readBytes(meta), meta).get('synsets')
   const ids = new Map<number, string>()
   for (const synset of Array.isArray(synsets) ? synsets : []) {
     if (typeof synset !== 'object') continue
