@@ -2,7 +2,7 @@
  * How fast training clips come out of the loader, beside FFmpeg decoding the same files to nothing; in turn, with as
  * many processes at a time. `npm run bench:data -- [--clips 24] [--workers 2] [--repeats 3] [--seconds 10]`.
  *
- * FFmpeg decodes whole files, the loader clips of 13 frames × stride 6 (2.6 s, X3D-S at 160²) out of pictures of
+ * FFmpeg decodes whole files, the loader clips of 13 frames spread over 78 (2.6 s, X3D-S at 160²) out of pictures of
  * 340×256, scaled, cropped and turned to RGB, at two speeds: the first epoch, which lists each file's frames first,
  * and later ones, which remember. Files of 3 s are hardly longer than a clip: then both decode about the same frames.
  */

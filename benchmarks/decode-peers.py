@@ -13,14 +13,14 @@ def numbers(clip, bits):
     return ((clip[:, 16, columns, 0] > 127) @ (1 << np.arange(bits))).tolist()
 
 
-def with_av(task, frames, stride):
+def with_av(task):
     import av
 
     with av.open(task["file"]) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         rate = stream.average_rate
-        wanted = [task["first"] + i * stride for i in range(frames)]
+        wanted = task["wanted"]
         begin = stream.start_time or 0
         container.seek(begin + int(wanted[0] / rate / stream.time_base), stream=stream, backward=True)
         found = {}
@@ -33,24 +33,24 @@ def with_av(task, frames, stride):
         return np.stack([found[number] for number in wanted])
 
 
-def with_decord(task, frames, stride):
+def with_decord(task):
     import decord
 
     reader = decord.VideoReader(task["file"], num_threads=1)
-    return reader.get_batch([task["first"] + i * stride for i in range(frames)]).asnumpy()
+    return reader.get_batch(task["wanted"]).asnumpy()
 
 
 def work(job):
-    name, task, frames, stride, bits = job
+    name, task, bits = job
     used = time.process_time()
-    result = numbers({"av": with_av, "decord": with_decord}[name](task, frames, stride), bits)
+    result = numbers({"av": with_av, "decord": with_decord}[name](task), bits)
     return result, time.process_time() - used
 
 
 if __name__ == "__main__":
     name, jobs = sys.argv[1], int(sys.argv[2])
     asked = json.load(sys.stdin)
-    todo = [(name, task, asked["frames"], asked["stride"], asked["bits"]) for task in asked["tasks"]]
+    todo = [(name, task, asked["bits"]) for task in asked["tasks"]]
     with multiprocessing.Pool(jobs) as pool:
         pool.map(work, todo[:jobs])  # imports are not timed
         started = time.perf_counter()

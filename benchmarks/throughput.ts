@@ -1,6 +1,6 @@
 /**
  * Clips a second of whole training steps (four sub-networks forward and backward, descent) from video files, and how
- * long the engine waited for them: X3D-S, 13 frames × stride 6 at 160², batches of 8, files of 340×256 and 10 s.
+ * long the engine waited for them: X3D-S, 13 frames spread over 78 at 160², batches of 8, files of 340×256 and 10 s.
  * `npm run bench:throughput -- [--clips 32] [--method mutualnet] [--config configs/x3d.yml]
  * [--set KEY=VALUE]`. The figures are of the last
  * 20 steps: the first ones start decoders and compile.
