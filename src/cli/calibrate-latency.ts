@@ -1,11 +1,12 @@
 /** `mn-video calibrate-latency`: times a run's configurations on this machine. */
 import type { Command } from 'commander'
 import { ENGINES, type EngineName } from '../engines/index.ts'
-import { describeEngine, type Precision } from '../engines/precision.ts'
+import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { loadModel } from '../evaluation/model.ts'
-import { formatMacs, roundedUp } from '../evaluation/query-table.ts'
+import { formatMacs, isReady, roundedUp } from '../evaluation/query-table.ts'
 import { count, exampleInput, precisionOption } from './arguments.ts'
+import { countMeasured, doing, print } from './progress.ts'
 import { shellQuoted } from './report.ts'
 import { formatTable } from './table.ts'
 
@@ -34,6 +35,7 @@ export function addCalibrateLatency(program: Command): void {
           readonly precision: Precision
         },
       ) => {
+        doing(`loading ${run}`)
         const model = await loadModel(run, {
           ...(engine && { engine }),
           ...(threads !== undefined && { threads }),
@@ -42,7 +44,11 @@ export function addCalibrateLatency(program: Command): void {
         try {
           const rows: (string | number)[][] = []
           const medians: number[] = []
+          const ready = model.table.entries.filter((entry) => isReady(model.table, entry))
+          const counted = countMeasured(ready.length)
+          for (const line of skippedLines(model.engine)) print(line)
           await model.measureLatencies(({ width, frames, size, macs }, { median, fastest, slowest }) => {
+            counted()
             const range = `${fastest.toPrecision(3)}–${slowest.toPrecision(3)}`
             rows.push([width, frames, size, formatMacs(macs), median.toPrecision(3), range])
             medians.push(median)
@@ -53,17 +59,15 @@ export function addCalibrateLatency(program: Command): void {
               `${run}: no configuration has batch-norm statistics of its own, so none can run. Calibrate some: mn-video test ${shellQuoted(run)}`,
             )
           }
-          console.log(`${model.network.name} on ${describeEngine(model.engine, precision)}, one at a time\n`)
-          console.log(
-            formatTable([['width', 'frames', 'size', 'cost', 'median ms', 'fastest–slowest'], ...rows]),
-          )
+          print(`${model.network.name} on ${describeEngine(model.engine, precision)}, one at a time\n`)
+          print(formatTable([['width', 'frames', 'size', 'cost', 'median ms', 'fastest–slowest'], ...rows]))
           const budget = roundedUp(medians.toSorted((a, b) => a - b)[medians.length >> 1]!, 2)
           const flags = [
             ...(engine ? [`--engine ${engine}`] : []),
             ...(threads === undefined ? [] : [`--threads ${threads}`]),
             ...(precision === 'float32' ? [] : [`--precision ${precision}`]),
           ]
-          console.log(
+          print(
             `Next: ${['mn-video eval', exampleInput(model.network.media), '--model', shellQuoted(run), `--latency ${budget}`, ...flags].join(' ')}`,
           )
         } finally {

@@ -1,4 +1,5 @@
 /** `mn-video curve`: accuracy against cost or latency, of runs beside each other and beside what was published. */
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { MnVideoError } from '../errors.ts'
 import { compareRuns } from '../evaluation/compare-runs.ts'
@@ -6,6 +7,7 @@ import type { Against, Curve, CurvePoint, Per } from '../evaluation/curves.ts'
 import { publishedNames } from '../evaluation/published.ts'
 import { formatMacs } from '../evaluation/query-table.ts'
 import { collect } from './arguments.ts'
+import { doing, print } from './progress.ts'
 import { formatTable } from './table.ts'
 
 interface Options {
@@ -54,7 +56,7 @@ export function addCurve(program: Command): void {
 
 async function drawCurves(runs: readonly string[], options: Options): Promise<void> {
   const { published = [], scale, per, x: against, json } = options
-  if (options.list) return console.log((await publishedNames()).join('\n'))
+  if (options.list) return print((await publishedNames()).join('\n'))
   if (runs.length === 0 && published.length === 0) {
     throw new MnVideoError(
       'usage',
@@ -62,12 +64,15 @@ async function drawCurves(runs: readonly string[], options: Options): Promise<vo
     )
   }
   const out = options.out ?? (runs.length === 1 ? runs[0]! : 'curves')
+  doing(`reading ${[...runs, ...published].join(', ')} and drawing`)
   const { curves, notes, files } = await compareRuns({ runs, published, out, scale, per, against })
-  if (json) return console.log(JSON.stringify({ curves, notes, files }, null, 2))
-  console.log(
-    [describe(curves, against), ...notes.map((note) => `note: ${note}`), `wrote ${files.join(', ')}`].join(
-      '\n\n',
-    ),
+  if (json) return print(JSON.stringify({ curves, notes, files }, null, 2))
+  print(
+    [
+      describe(curves, against),
+      ...notes.map((note) => `note: ${note}`),
+      `wrote ${files.join(', ')}\nNext: open ${join(out, 'report.html')} in a browser`,
+    ].join('\n\n'),
   )
 }
 

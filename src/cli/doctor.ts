@@ -13,6 +13,7 @@ import { resolve } from '../network/resolve.ts'
 import { initialStatistics } from '../network/store.ts'
 import { findBinaries } from '../video/binaries.ts'
 import { installAdvice, thisSystem } from '../video/install-advice.ts'
+import { doing, print } from './progress.ts'
 import { formatTable } from './table.ts'
 
 interface Finding {
@@ -28,10 +29,11 @@ export function addDoctor(program: Command): void {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  mn-video doctor')
     .action(async ({ json }: { json?: true }) => {
+      doing('trying FFmpeg and the engines')
       const findings = [...machine(), ...(await media()), await pictures(), ...(await engines())]
-      if (json) console.log(JSON.stringify(findings, null, 2))
+      if (json) print(JSON.stringify(findings, null, 2))
       else
-        console.log(
+        print(
           formatTable(
             [['what', 'state', 'detail'], ...findings.map((f) => [f.what, f.state, f.detail])],
             LONGEST_LINE,

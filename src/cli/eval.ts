@@ -1,7 +1,7 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import { type Command, Option } from 'commander'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
-import { describeEngine, type Precision } from '../engines/precision.ts'
+import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { type Classification, classify } from '../evaluation/classify.ts'
 import { isOutdated } from '../evaluation/conditions.ts'
@@ -26,6 +26,7 @@ import {
   positiveNumber,
   precisionOption,
 } from './arguments.ts'
+import { countMeasured, doing, print, warn } from './progress.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable, interval } from './table.ts'
 
@@ -93,7 +94,9 @@ async function evaluate(options: Options, command: Command): Promise<void> {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
   const { engine, backend, labels, threads, precision } = options
-  const model = await loadModel(options.model ?? (await newestRun()), {
+  const run = options.model ?? (await newestRun())
+  doing(`loading ${run}`)
+  const model = await loadModel(run, {
     ...(engine && { engine }),
     ...(backend && { backend }),
     ...(threads !== undefined && { threads }),
@@ -106,18 +109,21 @@ async function evaluate(options: Options, command: Command): Promise<void> {
     const budget = shareOf(budgetOf(options), options.per === 'video' ? used.temporal * used.spatial : 1)
     if ('latencyMs' in budget) await timeOnce(model)
     const chosen = model.choose(budget)
-    if (!options.json) console.log(heading(model, chosen, budget, formatViews(used)))
+    if (!options.json) print(heading(model, chosen, budget, formatViews(used)))
     const results: object[] = []
-    for (const file of files) {
+    for (const [i, file] of files.entries()) {
       try {
-        const onView = options.json ? undefined : progress(file)
+        const name =
+          files.length > 1 ? `${shownPath(file)}, file ${i + 1} of ${files.length}` : shownPath(file)
+        doing(`classifying ${name}`)
+        const onView = (done: number, total: number) => doing(`classifying ${name}: view ${done} of ${total}`)
         const result = await classify(model, file, {
           budget,
           ...(views && { views }),
-          ...(onView && { onView }),
+          onView,
         })
         if (options.json) results.push(asJson(model, result, options.topk))
-        else console.log(`\n${describe(model, result, options.topk)}`)
+        else print(`\n${describe(model, result, options.topk)}`)
       } catch (error) {
         if (!(error instanceof MnVideoError)) throw error
         // The other files still deserve an answer.
@@ -126,7 +132,7 @@ async function evaluate(options: Options, command: Command): Promise<void> {
         else report(error, debug)
       }
     }
-    if (options.json) console.log(JSON.stringify(results, null, 2))
+    if (options.json) print(JSON.stringify(results, null, 2))
   } finally {
     model.dispose()
   }
@@ -142,9 +148,10 @@ function shareOf(budget: Budget, views: number): Budget {
 /** A budget in time needs the times of all that can run: measured here unless they were before. */
 async function timeOnce(model: Model): Promise<void> {
   const { table } = model
-  if (table.entries.every((entry) => !isReady(table, entry) || model.latencyOf(entry))) return
-  console.error('measuring latencies on this machine, once …')
-  await model.measureLatencies(undefined, { missing: true })
+  const missing = table.entries.filter((entry) => isReady(table, entry) && !model.latencyOf(entry))
+  if (missing.length === 0) return
+  warn('measuring latencies on this machine, once …')
+  await model.measureLatencies(countMeasured(missing.length), { missing: true })
 }
 
 function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {
@@ -161,21 +168,12 @@ function filesFor(model: Model, { clip, image, views }: Options): readonly strin
   return wanted!
 }
 
-/** Counts the views of a long evaluation on a terminal, on one line that goes away. */
-function progress(file: string): ((done: number, total: number) => void) | undefined {
-  if (!process.stderr.isTTY) return undefined
-  return (done, total) => {
-    const text = done === total ? '' : `${shownPath(file)}: view ${done} of ${total}`
-    process.stderr.write(`\r\u001b[K${text}`)
-  }
-}
-
 function heading(model: Model, entry: TableEntry, budget: Budget, views: string): string {
   const unit = model.network.media === 'video' ? 'clip' : 'image'
   return [
     `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
     `engine  ${describeEngine(model.engine, model.precision)}`,
-    ...(model.engine.skipped ?? []).map((reason) => `        not ${reason}`),
+    ...skippedLines(model.engine).map((line) => `        ${line}`),
     `chosen  width ${entry.width}, ${unit === 'clip' ? `frames ${entry.frames}, ` : ''}size ${entry.size}: ${formatMacs(entry.macs)} per ${unit}${accuracy(model, entry, views)}`,
     ...betterNote(model, budget, views),
   ].join('\n')

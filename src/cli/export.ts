@@ -1,5 +1,6 @@
 /** `mn-video export`: one configuration of a run for other programs. */
 import type { Command } from 'commander'
+import { skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import {
   checkOnnx,
@@ -13,6 +14,7 @@ import { formatMacs } from '../evaluation/query-table.ts'
 import { weightsFile } from '../evaluation/run-folder.ts'
 import { requireOtherFile } from '../files/write.ts'
 import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import { doing, print } from './progress.ts'
 import { thousands } from './table.ts'
 
 interface Options extends BudgetOptions {
@@ -58,25 +60,30 @@ async function exportRun(folder: string, options: Options): Promise<void> {
   for (const target of [onnx, safetensors, torchNames]) {
     if (target !== undefined) await requireOtherFile(weightsFile(folder), target, "the run's own weights")
   }
+  doing(`reading ${folder}`)
   const exported = await openExport(folder, budgetOf(options))
-  console.log(heading(exported))
+  print(heading(exported))
+  doing('writing')
   if (safetensors !== undefined) {
     await writeWeightsOf(safetensors, exported, 'own')
-    console.log(`${safetensors}: safetensors, this program's layouts`)
+    print(`${safetensors}: safetensors, this program's layouts`)
   }
   if (torchNames !== undefined) {
     await writeWeightsOf(torchNames, exported, 'torch')
-    console.log(`${torchNames}: safetensors for load_state_dict`)
+    print(`${torchNames}: safetensors for load_state_dict`)
   }
   if (onnx === undefined) return
   const bytes = await writeOnnx(onnx, exported, opset)
-  console.log(`${onnx}: ONNX, operator set ${opset}, ${(bytes / 1e6).toFixed(1)} MB`)
-  const difference = await checkOnnx(onnx, exported)
+  print(`${onnx}: ONNX, operator set ${opset}, ${(bytes / 1e6).toFixed(1)} MB`)
+  doing(`running ${onnx} with ONNX Runtime and with the engine`)
+  const difference = await checkOnnx(onnx, exported, (engine) => {
+    for (const line of skippedLines(engine)) print(line)
+  })
   if (difference === undefined) {
-    console.log('not checked: npm install onnxruntime-node to have it run after every export')
+    print('not checked: npm install onnxruntime-node to have it run after every export')
     return
   }
-  console.log(
+  print(
     `ONNX Runtime's logits differ from the engine's by at most ${difference.toExponential(1)} of the largest`,
   )
   if (!(difference <= LARGEST_DIFFERENCE)) {

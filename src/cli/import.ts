@@ -10,6 +10,7 @@ import { writeRun } from '../evaluation/run-folder.ts'
 import type { Network } from '../network/graph.ts'
 import { collect } from './arguments.ts'
 import { describeTaken, reportLine } from './import-report.ts'
+import { doing, print } from './progress.ts'
 import { shellQuoted } from './report.ts'
 
 interface Options {
@@ -43,11 +44,13 @@ export function addImport(program: Command): void {
     )
     .action(async (file: string, { config: path, set = [], out, strict, head, dryRun }: Options) => {
       const config = await withClassesOfData(applyOverrides(await loadConfig(path), set))
+      doing(`reading ${file}`)
       const run = await importRun(file, config, { ...(strict && { strict }), ...(head && { head }) })
-      console.log(describe(file, run))
-      if (dryRun) return console.log(`\nNext: ${withoutDryRun()}\n\nDry run: nothing was written.`)
+      print(describe(file, run))
+      if (dryRun) return print(`\nNext: ${withoutDryRun()}\n\nDry run: nothing was written.`)
+      doing(`writing ${out}`)
       await writeRun(out, { ...run, labels: await classNamesOf(config) })
-      console.log(`\n${out}: ${next(run, out)}`)
+      print(`\n${out}: ${next(run, out)}`)
     })
 }
 

@@ -6,6 +6,7 @@ import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
 import { writeRun } from '../evaluation/run-folder.ts'
 import { buildNetwork, freshWeights } from '../models/index.ts'
 import { budgetFlag, collect, exampleInput } from './arguments.ts'
+import { doing, print } from './progress.ts'
 import { shellQuoted } from './report.ts'
 
 export function addInit(program: Command): void {
@@ -24,6 +25,7 @@ export function addInit(program: Command): void {
         frames: config.frames_list,
         sizes: config.resolution_list,
       })
+      doing(`writing ${out}`)
       await writeRun(out, {
         config,
         weights: freshWeights(network, config),
@@ -35,7 +37,7 @@ export function addInit(program: Command): void {
       // What half of the dearest's cost buys, else the cheapest.
       const half = table.entries.at(-1)!.macs / 2
       const bought = table.entries.findLast(({ macs }) => macs <= half) ?? table.entries[0]!
-      console.log(
+      print(
         [
           `${out}: ${network.name} with fresh weights, ${table.entries.length} configurations from ${cheapest} to ${dearest}. It is untrained.`,
           `Next: mn-video eval ${exampleInput(network.media)} --model ${shellQuoted(out)} ${budgetFlag(bought.macs)}`,

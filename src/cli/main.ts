@@ -12,6 +12,7 @@ import { addExport } from './export.ts'
 import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
+import { endActivity, print, startActivity, warn } from './progress.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
 import { addTest } from './test.ts'
 import { addTrain } from './train.ts'
@@ -47,20 +48,24 @@ const withSubcommands = (command: Command): Command[] => [
   ...command.commands.flatMap(withSubcommands),
 ]
 for (const command of withSubcommands(program)) command.exitOverride()
+program.hook('preAction', (_, command) => startActivity(`mn-video ${command.name()}`))
 
 // A reader that has seen enough (`| head`) closes the pipe; that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done)
-  console.error(`mn-video: the output cannot be written: ${reasonOf(error)}.`)
+  warn(`mn-video: the output cannot be written: ${reasonOf(error)}.`)
   process.exit(EXIT.failed)
 })
 
 try {
   await program.parseAsync()
 } catch (error) {
+  endActivity()
   report(error, program.opts<{ debug?: boolean }>().debug === true)
   if (process.argv.includes('--json') && !(error instanceof CommanderError)) {
-    console.log(JSON.stringify(errorJson(error), null, 2))
+    print(JSON.stringify(errorJson(error), null, 2))
   }
   process.exitCode = exitCodeOf(error)
+} finally {
+  endActivity()
 }

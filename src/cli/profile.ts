@@ -9,6 +9,7 @@ import type { Configuration, Network } from '../network/graph.ts'
 import { MACS_CONVENTION, type Profile, profile } from '../network/profile.ts'
 import { fullConfiguration, resolve, type Shape } from '../network/resolve.ts'
 import { collect, count, positiveNumber } from './arguments.ts'
+import { doing, print } from './progress.ts'
 import { formatTable, thousands } from './table.ts'
 
 interface Options extends Partial<Configuration> {
@@ -38,8 +39,9 @@ export function addProfile(program: Command): void {
       if (options.grid && options.layers) {
         throw new MnVideoError('usage', 'give --grid or --layers, not both.')
       }
+      doing(`counting ${file}`)
       const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
-      console.log(options.grid ? describeGrid(config, options) : describeOne(buildNetwork(config), options))
+      print(options.grid ? describeGrid(config, options) : describeOne(buildNetwork(config), options))
     })
 }
 

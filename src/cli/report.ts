@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander'
 import { asMessage, MnVideoError, messageOf } from '../errors.ts'
 import { shellQuoted } from '../shell.ts'
+import { warn } from './progress.ts'
 
 export { shellQuoted }
 
@@ -15,12 +16,9 @@ export const EXIT = { done: 0, failed: 1, wrongUsage: 2, interrupted: 130, termi
 export function report(error: unknown, debug: boolean): void {
   // Commander has printed its own.
   if (error instanceof CommanderError) return
-  if (debug && error instanceof Error) console.error(error.stack)
-  else if (error instanceof MnVideoError) console.error(`mn-video: ${error.message}`)
-  else
-    console.error(
-      `mn-video: ${asMessage(messageOf(error))}\nThis is a bug. Run again with --debug for its stack.`,
-    )
+  if (debug && error instanceof Error) warn(error.stack ?? error.message)
+  else if (error instanceof MnVideoError) warn(`mn-video: ${error.message}`)
+  else warn(`mn-video: ${asMessage(messageOf(error))}\nThis is a bug. Run again with --debug for its stack.`)
 }
 
 export function exitCodeOf(error: unknown): number {

@@ -21,6 +21,7 @@ import {
   positiveNumber,
   precisionOption,
 } from './arguments.ts'
+import { doing, endActivity, print } from './progress.ts'
 import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
@@ -82,17 +83,18 @@ export async function runTest(folder: string, options: Options): Promise<void> {
   process.on('SIGINT', end)
   try {
     const { json, ...rest } = options
+    doing(`loading ${folder} and its data`)
     const tested = await testRun(folder, {
       ...rest,
       signal: stop.signal,
       ...(!json && { onEvent: showEvents(status) }),
     })
     status.clear()
-    console.log(json ? JSON.stringify(tested, null, 2) : describe(folder, tested))
+    print(json ? JSON.stringify(tested, null, 2) : describe(folder, tested))
   } catch (error) {
     if (!stop.signal.aborted) throw error
     status.clear()
-    console.log(`Stopped. What is done is kept; go on with:\n  ${sameCommand()}`)
+    print(`Stopped. What is done is kept; go on with:\n  ${sameCommand()}`)
     process.exitCode = EXIT.interrupted
   } finally {
     status.clear()
@@ -128,10 +130,11 @@ function showEvents(status: ReturnType<typeof openStatusLine>): (event: TestEven
   return (event) => {
     switch (event.event) {
       case 'start':
+        endActivity()
         status.say(
           `${event.network} on ${event.engine}: ${thousands(event.configurations)} configurations, ${thousands(event.samples)} validation samples${event.done > 0 ? `; ${event.done} are done already` : ''}`,
         )
-        for (const line of event.passedOver) status.say(line)
+        for (const line of [...event.skipped, ...event.passedOver]) status.say(line)
         if (event.other.configurations > 0) {
           status.say(
             `  ${event.other.configurations} of them were measured before, with other ${event.other.differing.join(' and ')}: these results stay in sweep.jsonl, and do not count here`,

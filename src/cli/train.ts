@@ -16,6 +16,7 @@ import { type Trained, train } from '../training/train.ts'
 import { shownPath } from '../video/paths.ts'
 import { BACKEND_OPTION, collect, count } from './arguments.ts'
 import { describeTaken } from './import-report.ts'
+import { doing, endActivity, print, warn } from './progress.ts'
 import { EXIT, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine, type StatusLine } from './status-line.ts'
@@ -58,6 +59,7 @@ export function addTrain(program: Command): void {
     )
     .action(async (path: string, options: Options) => {
       const file = await configFile(path)
+      doing(`reading ${file}`)
       const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
       const { engine, backend, threads } = options
       const using = {
@@ -65,7 +67,8 @@ export function addTrain(program: Command): void {
         ...(backend && { backend }),
         ...(threads !== undefined && { threads }),
       }
-      if (options.dryRun) return console.log(await describeDryRun(config, using))
+      if (options.dryRun) doing('decoding one batch and running one step')
+      if (options.dryRun) return print(await describeDryRun(config, using))
       const folder = options.out ?? folderFor(file, config)
       if (config.test_only) return testOnly(config, folder, using)
       await trainWithSignals(config, folder, { ...using, ...options })
@@ -77,7 +80,7 @@ async function testOnly(config: Config, folder: string, using: Parameters<typeof
   if (config.pretrained !== '') {
     const network = buildNetwork(config)
     const { weights, taken } = await freshStart(network, config)
-    if (taken) console.log(pretrainedLines(taken))
+    if (taken) print(pretrainedLines(taken))
     const { width_mult_list: widths, frames_list: frames, resolution_list: sizes } = config
     const labels = await classNamesOf(config)
     await writeRun(folder, {
@@ -101,6 +104,7 @@ async function trainWithSignals(config: Config, folder: string, options: Options
     stop.abort()
   }
   const status = openStatusLine()
+  doing('opening data sets and engine')
   const resume = `mn-video train ${shellQuoted(join(folder, 'config.yml'))} --resume`
   process.on('SIGINT', end).on('SIGTERM', end)
   const show = showEvents(config, status)
@@ -122,15 +126,15 @@ async function trainWithSignals(config: Config, folder: string, options: Options
       ...(threads !== undefined && { threads }),
     })
     status.clear()
-    if (trained.reason === 'done') return console.log(summary(config, trained))
-    console.log(`Stopped after step ${trained.step}, which is kept. Go on with:\n  ${resume}`)
+    if (trained.reason === 'done') return print(summary(config, trained))
+    print(`Stopped after step ${trained.step}, which is kept. Go on with:\n  ${resume}`)
     process.exitCode = SIGNAL_EXITS[ended ?? 'SIGINT']
   } catch (error) {
     status.clear()
     // What a training ends with by itself it would come to again.
     const isItsOwn = error instanceof MnVideoError && error.code === 'training'
     if (saved !== undefined && !isItsOwn)
-      console.error(`The checkpoint of step ${saved} is whole; go on from it with:\n  ${resume}`)
+      warn(`The checkpoint of step ${saved} is whole; go on from it with:\n  ${resume}`)
     throw error
   } finally {
     status.clear()
@@ -146,6 +150,7 @@ function showEvents(config: Config, status: StatusLine): (event: TrainingEvent) 
   return (event) => {
     switch (event.event) {
       case 'start':
+        endActivity()
         steps = event.steps
         stepsPerEpoch = event.stepsPerEpoch
         status.say(

@@ -24,6 +24,10 @@ export function checkPrecision(engine: Described, precision: Precision = 'float3
   }
 }
 
+/** Which better engines and backends cannot be used here, and why: what every command says that opens an engine. */
+export const skippedLines = ({ skipped = [] }: Pick<Engine, 'skipped'>): readonly string[] =>
+  skipped.map((reason) => `not ${reason}`)
+
 /** An engine at a precision, for people, and to tell apart what was measured with it. */
 export function describeEngine(engine: Described, precision: Precision = 'float32'): string {
   if (precision === 'float32') return engine.description

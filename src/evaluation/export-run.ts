@@ -7,7 +7,7 @@ import { findRuntime, largestDifference, runOnnx } from '../checkpoints/onnx/run
 import { writeSafetensors } from '../checkpoints/safetensors.ts'
 import type { Config } from '../config/index.ts'
 import { clipSpan, testPicture } from '../data/views.ts'
-import type { FrameBatch, Inputs } from '../engines/engine.ts'
+import type { Engine, FrameBatch, Inputs } from '../engines/engine.ts'
 import { openEngine } from '../engines/index.ts'
 import { MnVideoError, messageOf } from '../errors.ts'
 import { writeAtomically } from '../files/write.ts'
@@ -87,11 +87,13 @@ export async function writeWeightsOf(path: string, exported: Export, layout: 'ow
 export async function checkOnnx(
   path: string,
   { run, subNetwork, statistics }: Export,
+  onEngine?: (engine: Engine) => void,
 ): Promise<number | undefined> {
   const runtime = await findRuntime()
   if (!runtime) return undefined
   const inputs = randomInputs(subNetwork)
   const engine = await openEngine()
+  onEngine?.(engine)
   const plan = await engine.compile(subNetwork, run.weights, { statistics })
   try {
     const { logits } = await plan.run(inputs)

@@ -7,7 +7,7 @@ import { type Dataset, openTestDatasets, passedOverLines, type Split } from '../
 import { openTrainingLoader } from '../data/loader.ts'
 import type { Engine, Plan } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
-import { checkPrecision, describeEngine, type Precision } from '../engines/precision.ts'
+import { checkPrecision, describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
@@ -73,6 +73,8 @@ export type TestEvent =
       readonly configurations: number
       /** What is passed over in the folders of the data set, a line each. */
       readonly passedOver: readonly string[]
+      /** Better engines that cannot be used here, and why. */
+      readonly skipped: readonly string[]
       /** Already there from before. */
       readonly done: number
       /** Evaluated before, but under other conditions: kept, and measured again. */
@@ -154,6 +156,7 @@ export async function testRun(folder: string, options: TestOptions = {}): Promis
     engine: describeEngine(bench.engine, bench.precision),
     samples: validation.size,
     configurations: asked.length,
+    skipped: skippedLines(bench.engine),
     passedOver: passedOverLines(training ? [training, validation] : [validation]),
     done: asked.length - missing.length,
     other: otherResults(bench, missing, sweepOfWeights),

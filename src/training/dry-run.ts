@@ -68,7 +68,7 @@ export async function dryRun(
       engine: engine.description,
       trainingSamples: datasets.train.size,
       validationSamples: datasets.val.size,
-      notes: await notesOn(config, datasets),
+      notes: await notesOn(config, engine, datasets),
       stepsPerEpoch,
       steps: stepsPerEpoch * config.num_epochs,
       decodeSeconds,

@@ -8,6 +8,7 @@ import { openDatasets, passedOverLines } from '../data/dataset.ts'
 import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
+import { skippedLines } from '../engines/precision.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import { calibrationOf } from '../evaluation/conditions.ts'
 import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
@@ -151,10 +152,15 @@ export async function openWorkplace(
   }
 }
 
-/** What is to be said of the data before training, a line each. */
-export async function notesOn(config: Config, datasets: Workplace['datasets']): Promise<string[]> {
+/** What is to be said of engine and data before training, a line each. */
+export async function notesOn(
+  config: Config,
+  engine: Engine,
+  datasets: Workplace['datasets'],
+): Promise<string[]> {
   const note = await labelsNote(config, await labelsToKeep(config, datasets.train.classes))
-  return [...passedOverLines([datasets.train, datasets.val]), ...(note ? [note] : [])]
+  const passedOver = passedOverLines([datasets.train, datasets.val])
+  return [...skippedLines(engine), ...passedOver, ...(note ? [note] : [])]
 }
 
 export const trainerOptions = ({ momentum, nesterov, weight_decay, weight_decay_on, mean, std }: Config) => ({
@@ -207,7 +213,7 @@ async function openRun(
   const bytes = requireMemory(trainer, network, config)
   const before = await lastUsedData(folder)
   const data = await usedData(datasets)
-  const notes = await notesOn(config, datasets)
+  const notes = await notesOn(config, engine, datasets)
   const record = async (event: TrainingEvent) => {
     onEvent?.(event)
     // How far a validation has come is for those who watch.

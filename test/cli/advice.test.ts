@@ -131,6 +131,21 @@ describe('a run given to train', () => {
   })
 })
 
+describe('a file in which two tensors are one of ours', () => {
+  it('is imported once it is saved again without one of them', async () => {
+    const state = new Map([...torchState(network)].map(([name, value]) => [`module.${name}`, value]))
+    const [twice] = [...torchState(network)][0]!
+    await write('twice.pyth', new Map([...state, [twice, torchState(network).get(twice)!]]))
+    const args = ['--config', 'small.yml', '--dry-run', '--out', 'y']
+    const refused = await run('import', 'twice.pyth', ...args)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/are both "[^"]+"\. Save the file again without one of them\./)
+    await write('once.pyth', state)
+    const { code, stderr } = await run('import', 'once.pyth', ...args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+})
+
 describe('pretrained', () => {
   it('says and logs what was found, what is fresh and what is left over', { timeout }, async () => {
     const state = without(/^block2\.layer\.0\.(?:conv2|bn2)/)

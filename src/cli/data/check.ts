@@ -13,7 +13,7 @@ import { processorLimit } from '../../machine.ts'
 import { cacheFolder } from '../../video/index-cache.ts'
 import { shownPath } from '../../video/paths.ts'
 import { count, mediaOption, positiveNumber } from '../arguments.ts'
-import { startProgress } from '../progress.ts'
+import { doing, print, startProgress } from '../progress.ts'
 import { EXIT } from '../report.ts'
 import { fingerprintLines } from './fingerprint.ts'
 
@@ -61,6 +61,7 @@ export function addCheck(data: Command): void {
 }
 
 async function check(source: string, options: Options): Promise<void> {
+  doing(`looking at ${source}`)
   const cache = options.cache ?? cacheFolder()
   if (options.writeClean !== undefined) await requireOtherFile(source, options.writeClean)
   const gathered = await gather(source, options)
@@ -84,7 +85,7 @@ async function check(source: string, options: Options): Promise<void> {
       progress.step(isNew)
     },
   })
-  progress.end()
+  doing('judging the files')
   const seconds = (performance.now() - started) / 1000
   if (journal) await rewriteJournal(journal, examined.values()).catch(() => {})
 
@@ -99,7 +100,7 @@ async function check(source: string, options: Options): Promise<void> {
 
   if (options.json) {
     const files = judged.filter(({ verdict }) => verdict !== 'ok')
-    console.log(
+    print(
       JSON.stringify(
         { source, fingerprint, clean: clean.length, files, passedOver: gathered.passedOver },
         null,
@@ -111,7 +112,7 @@ async function check(source: string, options: Options): Promise<void> {
   const others = describePassedOver(gathered.passedOver)
   const speed = looked > 0 ? `, ${(looked / seconds).toFixed(1)} files a second` : ''
   const before = recalled > 0 ? ` (${recalled} known from before)` : ''
-  console.log(
+  print(
     [
       `${source}: ${gathered.files.length} files${before}${speed}${options.decode ? ', every frame decoded' : ''}`,
       ...(others ? [others] : []),

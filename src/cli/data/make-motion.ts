@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type MotionOptions, makeMotion } from '../../data/motion/make-motion.ts'
 import { count } from '../arguments.ts'
-import { startProgress } from '../progress.ts'
+import { print, startProgress } from '../progress.ts'
 import { shellQuoted } from '../report.ts'
 
 export function addMakeMotion(data: Command): void {
@@ -25,8 +25,7 @@ export function addMakeMotion(data: Command): void {
           progress.step()
         },
       })
-      progress?.end()
-      console.log(
+      print(
         [
           `${options.out}: ${made.training} training and ${made.validation} validation clips of ${made.classes.length} classes`,
           `Next: mn-video data preview ${shellQuoted(`${options.out}/train.csv`)} --out preview.html`,

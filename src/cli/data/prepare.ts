@@ -4,6 +4,7 @@ import { prepareDataset, RECIPES, recipeNamed } from '../../data/prepare/index.t
 import type { Finding, Recipe } from '../../data/prepare/recipe.ts'
 import { asMessage, MnVideoError } from '../../errors.ts'
 import { shownPath } from '../../video/paths.ts'
+import { doing, print } from '../progress.ts'
 import { shellQuoted } from '../report.ts'
 import { formatTable, thousands } from '../table.ts'
 import { fingerprintLines } from './fingerprint.ts'
@@ -38,7 +39,7 @@ async function prepare(
   options: Options,
 ): Promise<void> {
   if (name === undefined) {
-    console.log(
+    print(
       formatTable([
         ['data set', 'name', 'page'],
         ...RECIPES.map((each) => [each.title, each.name, each.page]),
@@ -48,20 +49,21 @@ async function prepare(
   }
   const recipe = recipeNamed(name)
   if (folder === undefined) {
-    console.log(instructions(recipe))
+    print(instructions(recipe))
     return
   }
   if (options.out === undefined) {
     throw new MnVideoError('usage', `--out is missing. Say where the lists go: --out lists/${recipe.name}`)
   }
   const { out, ...rest } = options
+  doing(`looking for annotations and files in ${folder}`)
   const { lists, files, classes, findings, report } = await prepareDataset(recipe, folder, out, rest)
   if (options.json) {
-    console.log(JSON.stringify({ dataset: name, classes, lists, files, findings }, null, 2))
+    print(JSON.stringify({ dataset: name, classes, lists, files, findings }, null, 2))
     return
   }
   const first = lists[0]?.file
-  console.log(
+  print(
     [
       `${recipe.title}: ${classes} classes`,
       ...lists.flatMap(({ file, fingerprint }) => [

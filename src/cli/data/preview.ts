@@ -12,6 +12,7 @@ import { MnVideoError, reasonOf } from '../../errors.ts'
 import { requireOtherFile, writeAtomically } from '../../files/write.ts'
 import { buildNetwork } from '../../models/index.ts'
 import { collect, count, mediaOption } from '../arguments.ts'
+import { doing, print } from '../progress.ts'
 
 interface Options {
   readonly out: string
@@ -43,6 +44,7 @@ export function addPreview(data: Command): void {
 }
 
 async function preview(source: string, options: Options): Promise<void> {
+  doing(`looking at ${source}`)
   const gathered = await gather(source, options)
   const { classes, root, isLabelled } = gathered
   const { media, isOf, passedOver } = await mediaOfFiles(source, gathered.files, options.media)
@@ -89,6 +91,7 @@ async function preview(source: string, options: Options): Promise<void> {
   for await (const { clips, labels, samples: places } of loader.epoch(options.epoch)) {
     const bytes = clips.data.length / clips.batch
     for (let i = 0; i < clips.batch; i++) {
+      doing(`decoded ${samples.length + 1} of ${Math.min(options.samples, single.length)} samples`)
       const data = clips.data.subarray(i * bytes, (i + 1) * bytes)
       const name = single[places[i]!]!.path.replace(`${root}/`, '')
       const label = isLabelled ? (classes?.[labels[i]!] ?? `class ${labels[i]}`) : ''
@@ -102,6 +105,7 @@ async function preview(source: string, options: Options): Promise<void> {
       ? `${samples.length} clips as ${network.name} gets them in training: ${network.frames * config.alpha} frames of ${size}${config.flip ? ', half of them mirrored' : ''}. Up to 8 frames of each are shown.`
       : `${samples.length} images as ${network.name} gets them in training, ${size}${config.flip ? ', half of them mirrored' : ''}.`
   await requireOtherFile(source, options.out)
+  doing('drawing the page')
   const page = await previewPage({
     title: `What ${source} looks like in training`,
     about,
@@ -113,7 +117,5 @@ async function preview(source: string, options: Options): Promise<void> {
   })
   const bad = loader.bad.size > 0 ? `, ${loader.bad.size} could not be read (named there)` : ''
   const others = describePassedOver([...gathered.passedOver, ...passedOver])
-  console.log(
-    `${options.out}: ${samples.length} samples${bad}. Open it in a browser.${others && `\n${others}`}`,
-  )
+  print(`${options.out}: ${samples.length} samples${bad}. Open it in a browser.${others && `\n${others}`}`)
 }

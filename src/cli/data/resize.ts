@@ -11,7 +11,7 @@ import { MnVideoError } from '../../errors.ts'
 import { requireOtherFile, writeTogether } from '../../files/write.ts'
 import { processorLimit } from '../../machine.ts'
 import { count } from '../arguments.ts'
-import { startProgress } from '../progress.ts'
+import { doing, print, startProgress } from '../progress.ts'
 import { EXIT } from '../report.ts'
 import { thousands } from '../table.ts'
 
@@ -55,6 +55,7 @@ export function addResize(data: Command): void {
 const MEASURED = 9
 
 async function resize(source: string, options: Options): Promise<void> {
+  doing(`looking at ${source}`)
   const gathered = await gather(source, { ...options, media: 'video' })
   const { classes, root, isLabelled } = gathered
   const { isOf, passedOver } = await mediaOfFiles(source, gathered.files, 'video')
@@ -75,7 +76,6 @@ async function resize(source: string, options: Options): Promise<void> {
     out,
     { ...options, root, onVideo: (isNew) => progress.step(isNew) },
   )
-  progress.end()
   if (failures.length > 0) process.exitCode = EXIT.failed
   if (targets.size === 0) {
     throw new MnVideoError('data', `${source}: not one video could be resized. ${failures[0]}`)
@@ -95,6 +95,7 @@ async function resize(source: string, options: Options): Promise<void> {
     )
     await writeTogether(new Map([...files].map(([file, text]) => [file, [Buffer.from(text)]])))
   }
+  doing('timing clips before and after')
   const every = Math.max(1, Math.floor(targets.size / MEASURED))
   const { before, after } = await clipMilliseconds(
     [...targets].filter((_, i) => i % every === 0).slice(0, MEASURED),
@@ -106,7 +107,7 @@ async function resize(source: string, options: Options): Promise<void> {
   const kept = results.filter(({ isNew }) => !isNew).length
   if (options.json) {
     const facts = { videos: targets.size, kept, frames: sum(({ frames }) => frames), bytesBefore, bytesAfter }
-    console.log(
+    print(
       JSON.stringify(
         {
           ...facts,
@@ -121,7 +122,7 @@ async function resize(source: string, options: Options): Promise<void> {
     )
     return
   }
-  console.log(
+  print(
     [
       `${options.out}: ${thousands(targets.size)} of ${thousands(total)} videos, ${thousands(sum(({ frames }) => frames))} frames, none lost${kept > 0 ? ` (${kept} were there)` : ''}`,
       `size   ${megabytes(bytesBefore)} → ${megabytes(bytesAfter)} (${Math.round((100 * bytesAfter) / bytesBefore)} %)`,

@@ -10,6 +10,7 @@ import { splitFiles } from '../../data/split.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { requireOtherFile, writeTogether } from '../../files/write.ts'
 import { count, mediaOption } from '../arguments.ts'
+import { doing, print } from '../progress.ts'
 import { thousands } from '../table.ts'
 
 interface Options {
@@ -45,10 +46,12 @@ export function addSplit(data: Command): void {
 }
 
 async function split(source: string, options: Options): Promise<void> {
+  doing(`looking at ${source}`)
   const gathered = await gather(source, options)
   requireLabels(source, gathered)
   const { files, classes, root, passedOver } = gathered
   const { out, val, seed, group } = options
+  doing('dividing the files')
   const sides = splitFiles(files, { share: val, seed, root, ...(group && { group }) })
   const folder = resolve(out)
   for (const name of Object.keys(sides)) await requireOtherFile(source, join(folder, `${name}.csv`))
@@ -78,7 +81,7 @@ async function split(source: string, options: Options): Promise<void> {
   }
   const others = describePassedOver(passedOver)
   if (others) lines.push(others)
-  console.log([...lines, `Train with dataset_dir: ${out}`].join('\n'))
+  print([...lines, `Train with dataset_dir: ${out}`].join('\n'))
 }
 
 function share(text: string): number {

@@ -5,6 +5,7 @@ import { gather, requireLabels } from '../../data/gather.ts'
 import { describePassedOver, type Media } from '../../data/media.ts'
 import { shownPath } from '../../video/paths.ts'
 import { mediaOption } from '../arguments.ts'
+import { doing, print } from '../progress.ts'
 import { thousands } from '../table.ts'
 import { fingerprintLines } from './fingerprint.ts'
 
@@ -38,13 +39,14 @@ interface ClassCount {
 const SHOWN = 10
 
 async function stats(source: string, options: Options): Promise<void> {
+  doing(`looking at ${source}`)
   const gathered = await gather(source, options)
   requireLabels(source, gathered)
   const { files, classes, passedOver } = gathered
   const counts = countClasses(files, classes)
   const fingerprint = await fingerprintOfList(source, files)
   if (options.json) {
-    console.log(JSON.stringify({ source, fingerprint, classes: counts, passedOver }, null, 2))
+    print(JSON.stringify({ source, fingerprint, classes: counts, passedOver }, null, 2))
     return
   }
   const ordered = counts.toSorted((a, b) => b.files - a.files || a.label - b.label)
@@ -53,7 +55,7 @@ async function stats(source: string, options: Options): Promise<void> {
   const labels = files.reduce((sum, { label }) => sum + [label].flat().length, 0)
   const others = describePassedOver(passedOver)
   const empty = counts.filter((each) => each.files === 0)
-  console.log(
+  print(
     [
       `${source}: ${thousands(files.length)} files${labels === files.length ? '' : `, ${(labels / files.length).toFixed(1)} labels each`}`,
       ...(others ? [others] : []),
