@@ -3,8 +3,8 @@
  * stay flat once every plan has run. `npm run bench:memory -- [--runs 10000]`.
  */
 import { parseArgs } from 'node:util'
-import type { Inputs } from '../src/engines/engine.ts'
 import { openNativeEngine } from '../src/engines/native/engine.ts'
+import type { Inputs } from '../src/frames/batch.ts'
 import { x3d } from '../src/models/x3d.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { resolve, type SubNetwork } from '../src/network/resolve.ts'

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Inputs } from '../src/engines/engine.ts'
+import type { Inputs } from '../src/frames/batch.ts'
 import type { SubNetwork } from '../src/network/resolve.ts'
 import type { ParameterStore } from '../src/network/store.ts'
 

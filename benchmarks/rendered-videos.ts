@@ -1,7 +1,7 @@
 /** Videos to measure with: as Kinetics' are after resizing, H.264 of 340×256 at 30 frames a second, with noise. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inOrder } from '../src/data/prefetch.ts'
+import { inOrder } from '../src/data/loading/prefetch.ts'
 import { findBinaries } from '../src/video/binaries.ts'
 import { run } from '../src/video/ffmpeg.ts'
 

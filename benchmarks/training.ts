@@ -5,8 +5,8 @@
  */
 import { parseArgs } from 'node:util'
 import { largestDifference } from '../src/checkpoints/onnx/runtime.ts'
-import type { Inputs } from '../src/engines/engine.ts'
 import { openNativeEngine } from '../src/engines/native/engine.ts'
+import type { Inputs } from '../src/frames/batch.ts'
 import { initialise } from '../src/network/initialise.ts'
 import { isKind, resolve } from '../src/network/resolve.ts'
 import { initialStatistics } from '../src/network/store.ts'

@@ -2,8 +2,10 @@
  * Checks the options that callers of the library give, who may write plain JavaScript: a misspelt or mistaken one must
  * not quietly be left out. One table per call says which options there are and what each must be.
  */
-import { suggestion } from './config/nearest.ts'
+
+import { fileURLToPath } from 'node:url'
 import { MnVideoError } from './errors.ts'
+import { suggestion } from './suggestion.ts'
 
 /** What an option must be, and how messages say so. */
 export interface OptionKind {
@@ -75,4 +77,11 @@ export function show(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value).slice(0, 64)
   return Array.isArray(value) ? 'a list' : `an object of ${value.constructor?.name ?? 'no class'}`
+}
+
+/** A path, or the `file:` URL of one. */
+export function checkPath(value: string | URL, what: string): string {
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value
+  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
+  throw new MnVideoError('usage', `${what} must be a path or a file: URL.`)
 }

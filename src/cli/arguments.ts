@@ -3,8 +3,8 @@ import { InvalidArgumentError, Option } from 'commander'
 import { TFJS_BACKENDS } from '../engines/index.ts'
 import { PRECISIONS } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
-import type { Budget } from '../evaluation/options.ts'
-import { roundedUp } from '../evaluation/query-table.ts'
+import type { Budget } from '../inference/options.ts'
+import { roundedUp } from '../runs/query-table.ts'
 
 /** A number above 0. */
 export function positiveNumber(text: string): number {

@@ -3,20 +3,20 @@ import { type Command, Option } from 'commander'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
-import { type Classification, classify } from '../evaluation/classify.ts'
-import { isOutdated } from '../evaluation/conditions.ts'
-import { loadModel, type Model } from '../evaluation/model.ts'
-import type { Budget } from '../evaluation/options.ts'
+import { shownPath } from '../files/media-file.ts'
+import { type Classification, classify } from '../inference/classify.ts'
+import { loadModel, type Model } from '../inference/model.ts'
+import type { Budget } from '../inference/options.ts'
+import { configurationKey, fullConfiguration } from '../network/resolve.ts'
+import { isOutdated } from '../runs/conditions.ts'
 import {
   accuracyOf,
   betterOnceCalibrated,
   formatMacs,
   isReady,
   type TableEntry,
-} from '../evaluation/query-table.ts'
-import { calibrateCommand, newestRun } from '../evaluation/run-folder.ts'
-import { configurationKey, fullConfiguration } from '../network/resolve.ts'
-import { shownPath } from '../video/paths.ts'
+} from '../runs/query-table.ts'
+import { calibrateCommand, newestRun } from '../runs/run-folder.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
 import {
   BACKEND_OPTION,

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
+import { requireOtherFile } from '../files/write.ts'
 import {
   checkOnnx,
   type Export,
@@ -9,10 +10,9 @@ import {
   openExport,
   writeOnnx,
   writeWeightsOf,
-} from '../evaluation/export-run.ts'
-import { formatMacs } from '../evaluation/query-table.ts'
-import { weightsFile } from '../evaluation/run-folder.ts'
-import { requireOtherFile } from '../files/write.ts'
+} from '../inference/export-run.ts'
+import { formatMacs } from '../runs/query-table.ts'
+import { weightsFile } from '../runs/run-folder.ts'
 import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { doing, print } from './progress.ts'
 import { thousands } from './table.ts'

@@ -1,10 +1,10 @@
 /** `mn-video init`: a run with fresh weights, to try the program or to measure costs before training. */
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../config/index.ts'
-import { classNamesOf, withClassesOfData } from '../data/dataset.ts'
-import { formatMacs, untrainedTable } from '../evaluation/query-table.ts'
-import { writeRun } from '../evaluation/run-folder.ts'
+import { classNamesOf, withClassesOfData } from '../data/sets/dataset.ts'
 import { buildNetwork, freshWeights } from '../models/index.ts'
+import { formatMacs, untrainedTable } from '../runs/query-table.ts'
+import { writeRun } from '../runs/run-folder.ts'
 import { budgetFlag, collect, exampleInput } from './arguments.ts'
 import { doing, print } from './progress.ts'
 import { shellQuoted } from './report.ts'

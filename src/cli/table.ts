@@ -1,7 +1,7 @@
 /** Plain text tables: columns aligned, two spaces between them. */
 
 import { shown } from '../errors.ts'
-import { wilson } from '../evaluation/interval.ts'
+import { wilson } from '../runs/interval.ts'
 
 /**
  * Numbers (and cells that start with a digit) go right, text goes left; the first row is the heading.

@@ -5,12 +5,12 @@ import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
 import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
-import { frontierOf } from '../evaluation/frontier.ts'
-import { isShownHigher } from '../evaluation/interval.ts'
-import { chooseUnder, formatMacs, isReady, type QueryTable } from '../evaluation/query-table.ts'
-import type { AnyResult } from '../evaluation/sweep-results.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
 import { configurationKey } from '../network/resolve.ts'
+import { frontierOf } from '../runs/frontier.ts'
+import { isShownHigher } from '../runs/interval.ts'
+import { chooseUnder, formatMacs, isReady, type QueryTable } from '../runs/query-table.ts'
+import type { AnyResult } from '../runs/sweep-results.ts'
 import {
   BACKEND_OPTION,
   budgetFlag,

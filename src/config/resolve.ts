@@ -4,10 +4,10 @@
  */
 
 import { MnVideoError } from '../errors.ts'
+import { suggestion } from '../suggestion.ts'
 import { conflicts } from './checks.ts'
 import type { Key } from './key.ts'
 import { isResnet, type Known, type Model, normaliseModel } from './models.ts'
-import { suggestion } from './nearest.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
 import { type Config, changesOf, ignoredKeys, type KeyName, keys } from './schema.ts'
 

@@ -3,6 +3,7 @@
  * this; nothing else in the program knows how a network is computed.
  */
 
+import type { Inputs } from '../frames/batch.ts'
 import type { Network } from '../network/graph.ts'
 import type { DecayRule } from '../network/parameters.ts'
 import type { Shape, SubNetwork } from '../network/resolve.ts'
@@ -12,21 +13,6 @@ import type { Precision } from './precision.ts'
 
 export type { Target } from './loss.ts'
 export type { Precision } from './precision.ts'
-
-/**
- * A batch of clips (or images: one frame), RGB, row-major [batch, frames, height, width, 3]. Bytes are
- * 0–255 and are normalised by the plan; floats are taken as they are.
- */
-export interface FrameBatch {
-  readonly data: Uint8Array | Float32Array
-  readonly batch: number
-  readonly frames: number
-  readonly height: number
-  readonly width: number
-}
-
-/** One batch for every input node of the network, by its name. All have the same batch size. */
-export type Inputs = Readonly<Record<string, FrameBatch>>
 
 /** Bytes become `(byte / 255 − mean) / std`, per RGB channel. */
 export interface Normalisation {

@@ -4,18 +4,12 @@
  */
 import { types } from 'node:util'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
+import type { FrameBatch, Inputs } from '../frames/batch.ts'
 import { peakActivations } from '../network/profile.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
 import { ParameterStore } from '../network/store.ts'
 import { show } from '../options.ts'
-import type {
-  AccumulateOptions,
-  CompileOptions,
-  FrameBatch,
-  Inputs,
-  Normalisation,
-  TrainerOptions,
-} from './engine.ts'
+import type { AccumulateOptions, CompileOptions, Normalisation, TrainerOptions } from './engine.ts'
 import type { Target } from './loss.ts'
 
 /**

@@ -3,13 +3,14 @@
  * so each needs its own, re-estimated from training batches once the weights are settled.
  */
 import { roundedToHalf } from '../checkpoints/half.ts'
-import type { TrainingLoader } from '../data/loader.ts'
-import type { FrameBatch, Trainer } from '../engines/engine.ts'
+import type { TrainingLoader } from '../data/loading/loader.ts'
+import type { Trainer } from '../engines/engine.ts'
+import type { FrameBatch } from '../frames/batch.ts'
+import { toInputs } from '../frames/inputs.ts'
 import { BATCH_NORM_EPSILON } from '../network/builder.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve, trainedSize } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
-import { toInputs } from './views.ts'
 
 /**
  * Estimates the statistics of configurations: the plain average of the means and unbiased variances of some

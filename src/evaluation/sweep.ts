@@ -1,19 +1,20 @@
 /** Accuracies of many configurations of one network on a validation set. */
 import type { Config } from '../config/index.ts'
-import { reasonFor, refuseBadEvaluation } from '../data/bad-files.ts'
-import type { Dataset } from '../data/dataset.ts'
-import { type EvaluationRequest, evaluationClips } from '../data/evaluation-clips.ts'
-import { createFrameIndexes } from '../data/frame-indexes.ts'
-import { decodedSize } from '../data/views.ts'
-import type { Engine, FrameBatch, Plan, Precision } from '../engines/engine.ts'
+import { reasonFor, refuseBadEvaluation } from '../data/loading/bad-files.ts'
+import { type EvaluationRequest, evaluationClips } from '../data/loading/evaluation-clips.ts'
+import { createFrameIndexes } from '../data/loading/frame-indexes.ts'
+import { decodedSize } from '../data/loading/test-clips.ts'
+import type { Dataset } from '../data/sets/dataset.ts'
+import type { Engine, Plan, Precision } from '../engines/engine.ts'
 import { MnVideoError } from '../errors.ts'
+import type { FrameBatch } from '../frames/batch.ts'
+import { toInputs } from '../frames/inputs.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import type { Views } from '../video/sampling.ts'
 import { createMultiLabelMetrics } from './average-precision.ts'
 import { createMetrics } from './metrics.ts'
-import { toInputs } from './views.ts'
 
 /** What is evaluated. */
 export interface Subject {

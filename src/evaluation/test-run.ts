@@ -3,8 +3,8 @@
  * made of them. What is done is in the run's files as soon as it is done, so an interrupted test goes on.
  */
 import type { Config, KeyName } from '../config/index.ts'
-import { type Dataset, openTestDatasets, passedOverLines, type Split } from '../data/dataset.ts'
-import { openTrainingLoader } from '../data/loader.ts'
+import { openTrainingLoader } from '../data/loading/loader.ts'
+import { type Dataset, openTestDatasets, passedOverLines, type Split } from '../data/sets/dataset.ts'
 import type { Engine, Plan } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { checkPrecision, describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
@@ -13,19 +13,14 @@ import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import { initialStatistics } from '../network/store.ts'
 import * as option from '../options.ts'
-import { checkOptions, type OptionTable } from '../options.ts'
-import { useLauncher } from '../video/launch.ts'
-import { formatViews, parseViews } from '../video/sampling.ts'
-import { calibrate, calibrationClips } from './calibrate.ts'
-import { type Conditions, calibrationOf, conditionsOf, isOutdated, settingsOf } from './conditions.ts'
-import { envelopeOf, frontierOf } from './frontier.ts'
-import { wilson } from './interval.ts'
-import { adoptLabels } from './labels.ts'
-import { machineOf, measureLatency } from './latency.ts'
-import { topClasses } from './metrics.ts'
-import { checkPath } from './options.ts'
-import { writePredictions } from './predictions.ts'
-import { configurationsOf, type Metric, type QueryTable, type TableEntry } from './query-table.ts'
+import { checkOptions, checkPath, type OptionTable } from '../options.ts'
+import { type Conditions, calibrationOf, conditionsOf, isOutdated, settingsOf } from '../runs/conditions.ts'
+import { envelopeOf, frontierOf } from '../runs/frontier.ts'
+import { wilson } from '../runs/interval.ts'
+import { adoptLabels } from '../runs/labels.ts'
+import { machineOf, measureLatency } from '../runs/latency.ts'
+import { writePredictions } from '../runs/predictions.ts'
+import { configurationsOf, type Metric, type QueryTable, type TableEntry } from '../runs/query-table.ts'
 import {
   findStatistics,
   findTable,
@@ -38,9 +33,13 @@ import {
   statisticsFile,
   type WeightedRun,
   writeTable,
-} from './run-folder.ts'
+} from '../runs/run-folder.ts'
+import { type AnyResult, appendSweep, readSweepBy } from '../runs/sweep-results.ts'
+import { useLauncher } from '../video/launch.ts'
+import { formatViews, parseViews } from '../video/sampling.ts'
+import { calibrate, calibrationClips } from './calibrate.ts'
+import { topClasses } from './metrics.ts'
 import { meanAveragePrecisionOf, metricsOf, type Scored, sweep } from './sweep.ts'
-import { type AnyResult, appendSweep, readSweepBy } from './sweep-results.ts'
 
 export interface TestOptions extends EngineOptions {
   /** What to test; default: the lists of the run's configuration. */

@@ -6,9 +6,8 @@
 import { open as openFile } from 'node:fs/promises'
 import type { Sharp } from 'sharp'
 import { MnVideoError, messageOf, throwIfCancelled } from '../errors.ts'
-import * as option from '../options.ts'
-import { checkOptions, type OptionTable } from '../options.ts'
-import type { Clip } from '../video/decode.ts'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
+import type { Clip } from '../frames/batch.ts'
 import {
   MAX_PIXELS,
   PICTURE_OPTIONS,
@@ -17,9 +16,10 @@ import {
   type Rectangle,
   type Scaling,
   type Size,
-} from '../video/geometry.ts'
-import { type MediaFile, mediaFile } from '../video/paths.ts'
-import { createScaler, type ScaleRequest } from './scale.ts'
+} from '../frames/geometry.ts'
+import { createScaler, type ScaleRequest } from '../frames/scale.ts'
+import * as option from '../options.ts'
+import { checkOptions, type OptionTable } from '../options.ts'
 import { loadSharp } from './sharp.ts'
 
 /** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */

@@ -1,5 +1,5 @@
 /** One training at a time in a run's folder. */
-import { holdRun, type RunLock } from '../evaluation/run-lock.ts'
+import { holdRun, type RunLock } from '../runs/run-lock.ts'
 
 /**
  * Takes the folder for this process; a lock whose process is gone counts for nothing.

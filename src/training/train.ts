@@ -4,25 +4,22 @@
  */
 import { join } from 'node:path'
 import { type Config, checkConfig } from '../config/index.ts'
-import { openDatasets, passedOverLines } from '../data/dataset.ts'
-import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loader.ts'
+import { type Batch, openTrainingLoader, type TrainingLoader } from '../data/loading/loader.ts'
+import { openDatasets, passedOverLines } from '../data/sets/dataset.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { type EngineName, type EngineOptions, openEngine } from '../engines/index.ts'
 import { skippedLines } from '../engines/precision.ts'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
-import { calibrationOf } from '../evaluation/conditions.ts'
-import { labelsNote, labelsToKeep } from '../evaluation/labels.ts'
-import { EVENTS, saveWeights, writeTable } from '../evaluation/run-folder.ts'
-import type { RunLock } from '../evaluation/run-lock.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { ParameterStore } from '../network/store.ts'
 import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
-import { useLauncher } from '../video/launch.ts'
-import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
-import { diverged } from './diverged.ts'
+import { calibrationOf } from '../runs/conditions.ts'
+import { labelsNote, labelsToKeep } from '../runs/labels.ts'
+import { EVENTS, saveWeights, writeTable } from '../runs/run-folder.ts'
+import type { RunLock } from '../runs/run-lock.ts'
 import {
   type BadFileEvent,
   type Log,
@@ -30,7 +27,10 @@ import {
   type ProgressEvent,
   type StepEvent,
   type TrainingEvent,
-} from './log.ts'
+} from '../runs/training-log.ts'
+import { useLauncher } from '../video/launch.ts'
+import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
+import { diverged } from './diverged.ts'
 import { requireMemory } from './memory.ts'
 import { createMeter } from './meter.ts'
 import { type MovingAverage, movingAverage } from './moving-average.ts'

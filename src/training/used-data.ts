@@ -1,11 +1,11 @@
 /** What a run was trained on: noted in its log at every start, and compared when it goes on. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { openDatasets, Split } from '../data/dataset.ts'
-import { fingerprintSchema } from '../data/fingerprint.ts'
-import { LOG } from '../evaluation/run-folder.ts'
+import { fingerprintSchema } from '../data/curation/fingerprint.ts'
+import type { openDatasets, Split } from '../data/sets/dataset.ts'
 import { openFile } from '../files/read.ts'
-import type { DataChangedEvent, StartEvent, UsedData } from './log.ts'
+import { LOG } from '../runs/run-folder.ts'
+import type { DataChangedEvent, StartEvent, UsedData } from '../runs/training-log.ts'
 
 type Data = StartEvent['data']
 

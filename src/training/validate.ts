@@ -1,20 +1,20 @@
 /** Looking at a network in the middle or at the end of training: calibrate, evaluate, write what a run needs. */
 import type { Config } from '../config/index.ts'
-import type { Dataset } from '../data/dataset.ts'
-import type { TrainingLoader } from '../data/loader.ts'
+import type { TrainingLoader } from '../data/loading/loader.ts'
+import type { Dataset } from '../data/sets/dataset.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
 import { calibrate, calibrationClips } from '../evaluation/calibrate.ts'
-import { type Conditions, conditionsOf } from '../evaluation/conditions.ts'
-import { wilson } from '../evaluation/interval.ts'
-import type { QueryTable, TableEntry } from '../evaluation/query-table.ts'
-import { statisticsFile } from '../evaluation/run-folder.ts'
 import { metricsOf, sweep } from '../evaluation/sweep.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
+import { type Conditions, conditionsOf } from '../runs/conditions.ts'
+import { wilson } from '../runs/interval.ts'
+import type { QueryTable, TableEntry } from '../runs/query-table.ts'
+import { statisticsFile } from '../runs/run-folder.ts'
+import type { BadFileEvent, ProgressEvent } from '../runs/training-log.ts'
 import { parseViews } from '../video/sampling.ts'
 import { largestConfiguration } from './draw.ts'
-import type { BadFileEvent, ProgressEvent } from './log.ts'
 
 /** An entry with what was measured of it. */
 export type ValidatedEntry = TableEntry & Readonly<Record<'top1' | 'top5' | 'samples', number>>

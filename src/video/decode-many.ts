@@ -4,13 +4,14 @@
  * everything else is `decodeClip`'s.
  */
 import { MnVideoError, orMediaError } from '../errors.ts'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
+import type { Clip } from '../frames/batch.ts'
+import { type PicturePlan, planPicture, requireBytes } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
-import { type Clip, type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
+import { type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
 import { type RunOptions, run } from './ffmpeg.ts'
 import { everyFrame, exactInput, type FrameIndex, FrameLog } from './frame-index.ts'
 import { createFramePixels } from './frame-pixels.ts'
-import { type PicturePlan, planPicture, requireBytes } from './geometry.ts'
-import { type MediaFile, mediaFile } from './paths.ts'
 import {
   isSound,
   pickFilters,

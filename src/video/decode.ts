@@ -3,25 +3,14 @@
  * that only their pixels cross the pipe. Which moments is sampling.ts's business.
  */
 import { MnVideoError } from '../errors.ts'
+import { shownPath } from '../files/media-file.ts'
+import type { Clip } from '../frames/batch.ts'
+import { PICTURE_OPTIONS, type PictureRequest, requireBytes } from '../frames/geometry.ts'
 import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
 import type { FrameIndex } from './frame-index.ts'
-import { PICTURE_OPTIONS, type PictureRequest, requireBytes } from './geometry.ts'
-import { shownPath } from './paths.ts'
 import { type PulledFrames, type PullOptions, pullFrames } from './pull-frames.ts'
 import { type ClipSpan, clipTimes, sourceTiming, viewMoments } from './sampling.ts'
-
-/** Frames as a network takes them in. */
-export interface Clip {
-  /** 8-bit RGB, row-major [T, H, W, 3]. */
-  readonly data: Uint8Array
-  /** T. */
-  readonly frames: number
-  readonly height: number
-  readonly width: number
-  /** For each frame, the time of the video's frame it shows, in seconds from the video's first frame. */
-  readonly times: readonly number[]
-}
 
 export interface ClipRequest extends PictureRequest {
   /** Moments in seconds from the video's first frame, in any order, or a span of time, centred unless it has a start. */

@@ -6,8 +6,9 @@ import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
+import type { MediaFile } from '../files/media-file.ts'
+import { shortened } from './ffmpeg-name.ts'
 import { launch } from './launch.ts'
-import { type MediaFile, shortened } from './paths.ts'
 
 /** What every call that runs FFmpeg accepts. */
 export interface RunOptions {

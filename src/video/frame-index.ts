@@ -3,12 +3,13 @@
  * Read from the container where that can be trusted, else by decoding the video once.
  */
 import { MnVideoError } from '../errors.ts'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
+import { MAX_PIXELS } from '../frames/geometry.ts'
 import { findBinaries, isBeforeFpsMode } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
-import { MAX_PIXELS } from './geometry.ts'
+import { ffmpegName, INPUT_FENCE } from './ffmpeg-name.ts'
 import { readMatroskaIndex } from './matroska-index.ts'
 import { readMp4Index } from './mp4-index.ts'
-import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
 import { describe, type Packet, type TimeBase } from './probe.ts'
 import type { VideoInfo } from './video-info.ts'
 

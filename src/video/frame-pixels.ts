@@ -2,8 +2,9 @@
  * The pixels of frames as they arrive from FFmpeg, in pieces of any length. FFmpeg scales them itself, antialiased; what
  * is to be scaled otherwise arrives as it is in the video and is scaled here, frame by frame.
  */
-import { createScaler } from '../image/scale.ts'
-import type { PicturePlan, Size } from './geometry.ts'
+
+import type { PicturePlan, Size } from '../frames/geometry.ts'
+import { createScaler } from '../frames/scale.ts'
 
 export interface FramePixels {
   /** Takes a piece; false where there is no room for it. */

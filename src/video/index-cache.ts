@@ -8,11 +8,11 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
 import { readText } from '../files/read.ts'
 import { temporaryBeside } from '../files/temporary.ts'
 import type { RunOptions } from './ffmpeg.ts'
 import { type FrameIndex, readIndexWithFfmpeg, readPlainIndex } from './frame-index.ts'
-import { type MediaFile, mediaFile } from './paths.ts'
 
 export interface CacheOptions extends RunOptions {
   /** The folder that keeps what was found; cacheFolder() by default, 'off' for none. */

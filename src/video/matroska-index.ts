@@ -3,9 +3,9 @@
  * mp4-index.ts, whatever is out of the ordinary is left to FFmpeg. Layout: RFC 8794 (EBML) and RFC 9559.
  */
 import { stat } from 'node:fs/promises'
+import type { MediaFile } from '../files/media-file.ts'
 import { readWhole } from '../files/read.ts'
 import type { FrameIndex } from './frame-index.ts'
-import type { MediaFile } from './paths.ts'
 import { type StreamInfo, videoInfo } from './video-info.ts'
 
 /** Larger files are FFmpeg's: this one reads them whole. */

@@ -5,9 +5,9 @@
  * Layout: ISO/IEC 14496-12, 8.2 to 8.7.
  */
 import type { FileHandle } from 'node:fs/promises'
+import type { MediaFile } from '../files/media-file.ts'
 import { openFile } from '../files/read.ts'
 import type { FrameIndex } from './frame-index.ts'
-import type { MediaFile } from './paths.ts'
 import { type StreamInfo, type VideoInfo, videoInfo } from './video-info.ts'
 
 /** A file's frames as its tables promise them, and whether the bytes that they point at are there. */

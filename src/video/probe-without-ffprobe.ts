@@ -3,9 +3,10 @@
  * that ffmpeg prints of its input. Coarser than ffprobe: a duration to 10 ms, no frame count.
  */
 import { MnVideoError } from '../errors.ts'
+import type { MediaFile } from '../files/media-file.ts'
 import { findBinaries } from './binaries.ts'
 import { type RunOptions, run, whyUnreadable } from './ffmpeg.ts'
-import { ffmpegName, INPUT_FENCE, type MediaFile } from './paths.ts'
+import { ffmpegName, INPUT_FENCE } from './ffmpeg-name.ts'
 import { firstVideo, type StreamInfo, type VideoInfo, videoInfo } from './video-info.ts'
 
 export async function describeWithFfmpeg(

@@ -3,11 +3,12 @@
  * ffmpeg's own description where there is no ffprobe; nothing is decoded here.
  */
 import { MnVideoError } from '../errors.ts'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
 import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
 import { findBinaries } from './binaries.ts'
 import { type RunOptions, run, whyUnreadable } from './ffmpeg.ts'
-import { ffmpegName, INPUT_FENCE, type MediaFile, mediaFile } from './paths.ts'
+import { ffmpegName, INPUT_FENCE } from './ffmpeg-name.ts'
 import { describeWithFfmpeg } from './probe-without-ffprobe.ts'
 import { firstVideo, type VideoInfo, videoInfo } from './video-info.ts'
 

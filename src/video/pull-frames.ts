@@ -3,6 +3,8 @@
  * needed, checks that each arrived. What they are chosen for is the callers' business.
  */
 import { MnVideoError } from '../errors.ts'
+import { type MediaFile, mediaFile } from '../files/media-file.ts'
+import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import {
@@ -14,8 +16,6 @@ import {
   readFrameIndex,
 } from './frame-index.ts'
 import { createFramePixels, isScaledHere } from './frame-pixels.ts'
-import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from './geometry.ts'
-import { type MediaFile, mediaFile } from './paths.ts'
 import { framesShownAt } from './sampling.ts'
 
 export interface PullOptions extends RunOptions {

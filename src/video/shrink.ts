@@ -6,15 +6,15 @@ import { createHash } from 'node:crypto'
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { MnVideoError } from '../errors.ts'
+import { type MediaFile, mediaFile, shownPath } from '../files/media-file.ts'
 import { openFile } from '../files/read.ts'
 import { temporaryBeside } from '../files/temporary.ts'
+import type { Size } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, reasonFrom, run } from './ffmpeg.ts'
 import { exactInput, exactOutput, type FrameIndex, indexByDecoding, readFrameIndex } from './frame-index.ts'
-import type { Size } from './geometry.ts'
 import { type CacheOptions, cachedFrameIndex } from './index-cache.ts'
 import { readMp4Comment } from './mp4-index.ts'
-import { type MediaFile, mediaFile, shownPath } from './paths.ts'
 
 export interface ShrinkOptions extends CacheOptions {
   /** Pixels of the short side; a smaller picture keeps its size. */

@@ -2,7 +2,8 @@
  * The description of a video file, and how it is put together from what FFmpeg's programs tell.
  */
 import { MnVideoError } from '../errors.ts'
-import { type MediaFile, shortened } from './paths.ts'
+import type { MediaFile } from '../files/media-file.ts'
+import { shortened } from './ffmpeg-name.ts'
 
 /** Facts from the file's headers; a fact that the container does not state is undefined. */
 export interface VideoInfo {

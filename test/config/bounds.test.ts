@@ -5,10 +5,10 @@ import { largestOf } from '../../src/config/kinds.ts'
 import { models } from '../../src/config/models.ts'
 import { applies, entryOf, keyNames } from '../../src/config/resolve.ts'
 import type { KeyName } from '../../src/config/schema.ts'
-import { configurationsOf } from '../../src/evaluation/query-table.ts'
 import { buildNetwork } from '../../src/models/index.ts'
 import { initialise } from '../../src/network/initialise.ts'
 import { fullConfiguration, resolve } from '../../src/network/resolve.ts'
+import { configurationsOf } from '../../src/runs/query-table.ts'
 
 const numeric = keyNames.filter((name) => entryOf(name).kind.bounds)
 /** Numbers of whose size nothing is built. */

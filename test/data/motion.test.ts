@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
-import { openDatasets } from '../../src/data/dataset.ts'
+import { randomAt } from '../../src/data/loading/streams.ts'
 import { makeMotion } from '../../src/data/motion/make-motion.ts'
 import { noiseTable, renderScene } from '../../src/data/motion/render.ts'
 import {
@@ -14,7 +14,7 @@ import {
   type Scene,
   ZOOM_RATIO,
 } from '../../src/data/motion/scene.ts'
-import { randomAt } from '../../src/data/streams.ts'
+import { openDatasets } from '../../src/data/sets/dataset.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
 import { testFolder } from '../support/render.ts'
 

@@ -1,9 +1,10 @@
 /** What callers may do wrong with an engine, in plain JavaScript too: refused in words, on every engine. */
 import { afterAll, describe, expect, it } from 'vitest'
-import type { Engine, FrameBatch, Plan, Trainer } from '../../src/engines/engine.ts'
+import type { Engine, Plan, Trainer } from '../../src/engines/engine.ts'
 import { nativeUnavailable, openNativeEngine } from '../../src/engines/native/engine.ts'
 import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
 import { MnVideoError } from '../../src/errors.ts'
+import type { FrameBatch } from '../../src/frames/batch.ts'
 import { x3d } from '../../src/models/x3d.ts'
 import { initialise } from '../../src/network/initialise.ts'
 import { resolve } from '../../src/network/resolve.ts'

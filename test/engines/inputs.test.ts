@@ -1,8 +1,8 @@
 /** What engines check about their inputs, and how bytes become floats. */
 import { describe, expect, it } from 'vitest'
-import type { FrameBatch, Inputs } from '../../src/engines/engine.ts'
 import { checkInputs, copyInputs, toFloats } from '../../src/engines/inputs.ts'
 import { MnVideoError } from '../../src/errors.ts'
+import type { FrameBatch, Inputs } from '../../src/frames/batch.ts'
 import { slowfast } from '../../src/models/slowfast.ts'
 import { x3d } from '../../src/models/x3d.ts'
 import { resolve } from '../../src/network/resolve.ts'

@@ -1,8 +1,8 @@
 /** Memory that callers take away while the native engine computes: it must never read what is no longer there. */
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { FrameBatch } from '../../src/engines/engine.ts'
 import { nativeUnavailable, openNativeEngine } from '../../src/engines/native/engine.ts'
+import type { FrameBatch } from '../../src/frames/batch.ts'
 import { x3d } from '../../src/models/x3d.ts'
 import { initialise } from '../../src/network/initialise.ts'
 import { resolve } from '../../src/network/resolve.ts'

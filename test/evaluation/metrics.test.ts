@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { averagePrecision, createMultiLabelMetrics } from '../../src/evaluation/average-precision.ts'
 import { worstMistakes } from '../../src/evaluation/confusion.ts'
-import { formatCsv } from '../../src/evaluation/csv.ts'
 import { createMetrics, rankOf, topClasses } from '../../src/evaluation/metrics.ts'
-import { classReportCsv, confusionCsv, metricsJson } from '../../src/evaluation/metrics-files.ts'
+import { formatCsv } from '../../src/files/csv.ts'
+import { classReportCsv, confusionCsv, metricsJson } from '../../src/report/metrics-files.ts'
 
 const scores = (...values: number[]) => Float32Array.from(values)
 const of = (classes: number, samples: readonly (readonly [Float32Array, number])[]) => {

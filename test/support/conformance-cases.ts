@@ -1,5 +1,5 @@
 /** Small networks, each about one operation at awkward sizes, with weights and inputs: what every engine is judged by. */
-import type { Inputs } from '../../src/engines/engine.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
 import { GraphBuilder } from '../../src/network/builder.ts'
 import { fixed, slimmable } from '../../src/network/channels.ts'
 import type { Network, Triple } from '../../src/network/graph.ts'

@@ -1,7 +1,8 @@
 /** Gradients against finite differences of the loss: no reference implementation is needed for these. */
 import { expect, it } from 'vitest'
-import type { Engine, FrameBatch, Inputs } from '../../src/engines/engine.ts'
+import type { Engine } from '../../src/engines/engine.ts'
 import type { Target } from '../../src/engines/loss.ts'
+import type { FrameBatch, Inputs } from '../../src/frames/batch.ts'
 import type { Configuration } from '../../src/network/graph.ts'
 import { createRandom } from '../../src/network/random.ts'
 import { isKind, resolve } from '../../src/network/resolve.ts'

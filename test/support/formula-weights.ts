@@ -2,7 +2,7 @@
  * The deterministic weights and inputs that the golden numbers were computed from: every value is a hash of
  * its tensor's PyTorch name and row-major index in PyTorch's layout (formula in test/reference/README.md).
  */
-import type { FrameBatch } from '../../src/engines/engine.ts'
+import type { FrameBatch } from '../../src/frames/batch.ts'
 import type { Network } from '../../src/network/graph.ts'
 import type { ParameterRole } from '../../src/network/parameters.ts'
 import { resolve } from '../../src/network/resolve.ts'

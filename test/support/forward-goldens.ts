@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest'
 import type { Engine, Observed } from '../../src/engines/engine.ts'
-import { toInputs } from '../../src/evaluation/views.ts'
+import { toInputs } from '../../src/frames/inputs.ts'
 import { mobilenetV1 } from '../../src/models/mobilenet-v1.ts'
 import { mobilenetV2 } from '../../src/models/mobilenet-v2.ts'
 import { resnet } from '../../src/models/resnet.ts'

@@ -2,7 +2,7 @@
  * The network's operations as plain loops in double precision, to judge engines by. Slow and simple: one loop per
  * axis, no padding buffers, nothing shared with any engine.
  */
-import type { Inputs } from '../../src/engines/engine.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
 import type { Triple } from '../../src/network/graph.ts'
 import type { ParameterSlice } from '../../src/network/parameters.ts'
 import type { ResolvedNode, Shape, SubNetwork } from '../../src/network/resolve.ts'

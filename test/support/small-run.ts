@@ -1,10 +1,10 @@
 /** Small runs for tests: networks that classify in milliseconds, and temporary folders that go away. */
 import { afterAll } from 'vitest'
 import { type Config, parseConfig } from '../../src/config/index.ts'
-import { untrainedTable } from '../../src/evaluation/query-table.ts'
-import { type Run, writeRun } from '../../src/evaluation/run-folder.ts'
 import { buildNetwork } from '../../src/models/index.ts'
 import { initialise } from '../../src/network/initialise.ts'
+import { untrainedTable } from '../../src/runs/query-table.ts'
+import { type Run, writeRun } from '../../src/runs/run-folder.ts'
 import { testFolder } from './render.ts'
 
 export const SMALL_X3D = `

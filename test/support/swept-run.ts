@@ -1,8 +1,8 @@
 /** A run as training and a sweep leave it, with made-up results: what curves and reports are drawn of. */
-import { type Prediction, writePredictions } from '../../src/evaluation/predictions.ts'
-import { readWeightedRun } from '../../src/evaluation/run-folder.ts'
-import { appendLog } from '../../src/evaluation/run-log.ts'
-import { appendSweep, type SweepResult } from '../../src/evaluation/sweep-results.ts'
+import { type Prediction, writePredictions } from '../../src/runs/predictions.ts'
+import { readWeightedRun } from '../../src/runs/run-folder.ts'
+import { appendLog } from '../../src/runs/run-log.ts'
+import { appendSweep, type SweepResult } from '../../src/runs/sweep-results.ts'
 import { makeRun } from './small-run.ts'
 
 /** Accuracy grows with the logarithm of cost, from `best` downwards; three configurations are no good. */

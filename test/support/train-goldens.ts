@@ -4,11 +4,12 @@
  * must match them.
  */
 import { describe, expect, it } from 'vitest'
-import { resizeFrames } from '../../src/data/resize.ts'
-import type { Engine, FrameBatch, Inputs, Trainer, TrainerOptions } from '../../src/engines/engine.ts'
+import type { Engine, Trainer, TrainerOptions } from '../../src/engines/engine.ts'
 import type { Target } from '../../src/engines/loss.ts'
 import { softmax } from '../../src/engines/scores.ts'
-import { takeFrames, toInputs } from '../../src/evaluation/views.ts'
+import type { FrameBatch, Inputs } from '../../src/frames/batch.ts'
+import { takeFrames, toInputs } from '../../src/frames/inputs.ts'
+import { resizeFrames } from '../../src/frames/resize.ts'
 import { mobilenetV1 } from '../../src/models/mobilenet-v1.ts'
 import { slowfast } from '../../src/models/slowfast.ts'
 import { x3d } from '../../src/models/x3d.ts'

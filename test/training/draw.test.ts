@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
-import { randomAt } from '../../src/data/streams.ts'
+import { randomAt } from '../../src/data/loading/streams.ts'
 import { drawSubNetworks } from '../../src/training/draw.ts'
 
 const config = (text: string) => parseConfig(`model: x3d\n${text}`, 'test.yml')

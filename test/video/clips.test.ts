@@ -1,10 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Clip, type ClipRequest, decodeClip } from '../../src/video/decode.ts'
+import type { Clip } from '../../src/frames/batch.ts'
+import { cropRectangle, scaledSize } from '../../src/frames/geometry.ts'
+import { type ClipRequest, decodeClip } from '../../src/video/decode.ts'
+import { decodeViews } from '../../src/video/decode-views.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
-import { cropRectangle, scaledSize } from '../../src/video/geometry.ts'
 import { clipTimes, viewStarts } from '../../src/video/sampling.ts'
-import { decodeViews } from '../../src/video/views.ts'
 import { frameNumbers, renderClip, testFolder } from '../support/render.ts'
 
 const folder = await testFolder()

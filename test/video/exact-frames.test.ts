@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { decodeClip } from '../../src/video/decode.ts'
+import { decodeViews } from '../../src/video/decode-views.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
 import { TIME_TOLERANCE } from '../../src/video/sampling.ts'
-import { decodeViews } from '../../src/video/views.ts'
 import {
   ffmpeg,
   frameNumbers,

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { examine, judge } from '../../src/data/check.ts'
+import { examine, judge } from '../../src/data/curation/check.ts'
 import { decodeClip } from '../../src/video/decode.ts'
 import { decodeClips } from '../../src/video/decode-many.ts'
 import { decodeWhole } from '../../src/video/decode-whole.ts'

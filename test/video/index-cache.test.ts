@@ -1,11 +1,11 @@
 import { copyFile, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { mediaFile } from '../../src/files/media-file.ts'
 import { readFrameIndex, readIndexWithFfmpeg } from '../../src/video/frame-index.ts'
 import { cachedFrameIndex } from '../../src/video/index-cache.ts'
 import { readMatroskaIndex } from '../../src/video/matroska-index.ts'
 import { readMp4Index } from '../../src/video/mp4-index.ts'
-import { mediaFile } from '../../src/video/paths.ts'
 import { ffmpeg, type Rendering, renderClip, testFolder } from '../support/render.ts'
 import { sharedPath } from '../support/shared.ts'
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeClip } from '../../src/video/decode.ts'
 import { decodeClips } from '../../src/video/decode-many.ts'
+import { decodeViews } from '../../src/video/decode-views.ts'
 import { readFrameIndex } from '../../src/video/frame-index.ts'
-import { decodeViews } from '../../src/video/views.ts'
 import { frameNumbers, renderClip, testFolder } from '../support/render.ts'
 
 const folder = await testFolder()

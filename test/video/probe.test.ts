@@ -1,6 +1,6 @@
 import { symlink } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { examine, judge } from '../../src/data/check.ts'
+import { examine, judge } from '../../src/data/curation/check.ts'
 import { findBinaries } from '../../src/video/binaries.ts'
 import { decodeClip } from '../../src/video/decode.ts'
 import { probeVideo } from '../../src/video/probe.ts'

@@ -1,13 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  clipSeconds,
-  clipTimes,
-  framesShownAt,
-  parseViews,
-  subsampleFrames,
-  viewStarts,
-} from '../../src/video/sampling.ts'
+import { subsampleFrames } from '../../src/frames/subsample.ts'
+import { clipSeconds, clipTimes, framesShownAt, parseViews, viewStarts } from '../../src/video/sampling.ts'
 
 const x3dM = { frames: 16, stride: 5 }
 

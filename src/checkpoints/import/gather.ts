@@ -1,9 +1,9 @@
 /** From a file's named tensors to values under our names, still in PyTorch's layouts. */
 import { MnVideoError } from '../../errors.ts'
+import type { Scaling } from '../../frames/geometry.ts'
 import type { Network } from '../../network/graph.ts'
 import { sizeOf } from '../../network/parameters.ts'
 import { parametersOf } from '../../network/store.ts'
-import type { Scaling } from '../../video/geometry.ts'
 import { detectScheme } from '../names/index.ts'
 import type { NameScheme } from '../names/scheme.ts'
 import { toFloat32 } from '../safetensors.ts'

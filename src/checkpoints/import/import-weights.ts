@@ -3,12 +3,12 @@
  * never where its position is; what does not fit is reported or refused. No files, no printing.
  */
 import { MnVideoError } from '../../errors.ts'
+import type { Scaling } from '../../frames/geometry.ts'
 import type { Network } from '../../network/graph.ts'
 import { freshValues, type InitialiseOptions } from '../../network/initialise.ts'
 import { sizeOf } from '../../network/parameters.ts'
 import { createRandom } from '../../network/random.ts'
 import { type Parameter, ParameterStore, parametersOf } from '../../network/store.ts'
-import type { Scaling } from '../../video/geometry.ts'
 import type { WeightsFile } from '../weights-file.ts'
 import { type Gathered, gather } from './gather.ts'
 import { fromTorch, inflate, savedShape, type TorchShape, torchShapeOf, withAllAxes } from './layouts.ts'

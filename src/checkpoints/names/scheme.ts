@@ -1,6 +1,7 @@
 /** What a naming scheme is: how a project's state dict calls the layers of the networks that we have. */
+
+import type { Scaling } from '../../frames/geometry.ts'
 import type { Network } from '../../network/graph.ts'
-import type { Scaling } from '../../video/geometry.ts'
 
 export interface NameScheme {
   /** For people: `PySlowFast`. */

@@ -1,5 +1,5 @@
 /** Runs an exported model in ONNX Runtime, where `onnxruntime-node` is installed: to check what was exported. */
-import type { FrameBatch, Inputs } from '../../engines/engine.ts'
+import type { FrameBatch, Inputs } from '../../frames/batch.ts'
 import { LOGITS } from './from-network.ts'
 
 /** The part of onnxruntime-node that is used here. */

@@ -1,5 +1,5 @@
 /** A fingerprint as a few lines of text. */
-import type { Fingerprint } from '../../data/fingerprint.ts'
+import type { Fingerprint } from '../../data/curation/fingerprint.ts'
 import { inWords } from '../progress.ts'
 import { thousands } from '../table.ts'
 

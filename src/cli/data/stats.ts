@@ -1,9 +1,9 @@
 /** `mn-video data stats`: how many files each class has, as a chart; what is known of the files. */
 import type { Command } from 'commander'
-import { fingerprintOfList } from '../../data/fingerprint.ts'
-import { gather, requireLabels } from '../../data/gather.ts'
-import { describePassedOver, type Media } from '../../data/media.ts'
-import { shownPath } from '../../video/paths.ts'
+import { fingerprintOfList } from '../../data/curation/fingerprint.ts'
+import { gather, requireLabels } from '../../data/curation/gather.ts'
+import { describePassedOver, type Media } from '../../data/sets/media.ts'
+import { shownPath } from '../../files/media-file.ts'
 import { mediaOption } from '../arguments.ts'
 import { doing, print } from '../progress.ts'
 import { thousands } from '../table.ts'

@@ -1,6 +1,7 @@
 /** Paints scenes: frames as RGB bytes. */
+
+import type { Size } from '../../frames/geometry.ts'
 import type { Random } from '../../network/random.ts'
-import type { Size } from '../../video/geometry.ts'
 import { placeShape, type Scene, type Shape, shakeAt } from './scene.ts'
 import type { Texture } from './textures.ts'
 

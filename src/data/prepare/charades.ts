@@ -3,7 +3,7 @@
  * (`path 3;17;80`) and are evaluated by mean average precision.
  */
 import { MnVideoError } from '../../errors.ts'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import {
   Annotated,
   FileTable,

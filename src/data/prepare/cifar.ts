@@ -7,7 +7,7 @@ import { NumpyArray } from '../../checkpoints/torch/numpy.ts'
 import { readPickle } from '../../checkpoints/torch/pickle.ts'
 import { isDictionary } from '../../checkpoints/torch/values.ts'
 import { MnVideoError } from '../../errors.ts'
-import { fingerprintOfImages } from '../cifar.ts'
+import { fingerprintOfImages } from '../sets/cifar.ts'
 import { findAnnotations, readBytes, readLines, requireFolder } from './files.ts'
 import type { Finding, Prepared, Recipe } from './recipe.ts'
 

@@ -3,7 +3,7 @@
  * of the 48 kinds of dive. The corrected version (V2) is taken where both are there.
  */
 import { z } from 'zod'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import { Annotated, FileTable, findAnnotation, readJson, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
 

@@ -4,8 +4,8 @@ import { basename, extname, join, relative, resolve } from 'node:path'
 import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { readText as readTextFile, readWhole } from '../../files/read.ts'
-import { mediaBelow } from '../gather.ts'
-import type { Media } from '../media.ts'
+import { mediaBelow } from '../curation/gather.ts'
+import type { Media } from '../sets/media.ts'
 import type { Finding } from './recipe.ts'
 
 /** The media files of a data set by a key made of their names, and which of them annotations asked for. */

@@ -4,7 +4,7 @@
  */
 import { basename, dirname } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import { Annotated, FileTable, findAnnotations, readLines, requireFolder, requireSome } from './files.ts'
 import { byCodePoints } from './kinetics.ts'
 import type { Finding, Prepared, PreparedSplit, PrepareOptions, Recipe } from './recipe.ts'

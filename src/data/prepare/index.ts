@@ -1,12 +1,17 @@
 /** The data sets that can be prepared, and writing what preparing gave. */
 import { mkdir } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
-import { suggestion } from '../../config/nearest.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { writeTogether } from '../../files/write.ts'
-import { type Fingerprint, fingerprintFile, fingerprintOf, formatFingerprint } from '../fingerprint.ts'
-import { CLASSES_FILE } from '../folders.ts'
-import { asList } from '../gather.ts'
+import { suggestion } from '../../suggestion.ts'
+import {
+  type Fingerprint,
+  fingerprintFile,
+  fingerprintOf,
+  formatFingerprint,
+} from '../curation/fingerprint.ts'
+import { asList } from '../curation/gather.ts'
+import { CLASSES_FILE } from '../sets/folders.ts'
 import { charades } from './charades.ts'
 import { cifar } from './cifar.ts'
 import { diving48 } from './diving48.ts'

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import {
   Annotated,
   FileTable,

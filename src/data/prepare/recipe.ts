@@ -3,7 +3,7 @@
  * to lists that training reads. One module per data set says where to get it, what must lie where, and how its
  * annotations read; everything they share is here and in `files.ts`. Nothing is downloaded.
  */
-import type { Fingerprint, LabelledFile } from '../fingerprint.ts'
+import type { Fingerprint, LabelledFile } from '../curation/fingerprint.ts'
 
 /** A data set that can be prepared. */
 export interface Recipe {

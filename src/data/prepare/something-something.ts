@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { MnVideoError } from '../../errors.ts'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import { Annotated, FileTable, findAnnotation, readJson, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PrepareOptions, Recipe } from './recipe.ts'
 

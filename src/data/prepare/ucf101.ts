@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
-import type { LabelledFile } from '../fingerprint.ts'
+import type { LabelledFile } from '../curation/fingerprint.ts'
 import { Annotated, FileTable, findAnnotation, readLines, requireFolder, requireSome } from './files.ts'
 import type { Finding, Prepared, PreparedSplit, PrepareOptions, Recipe } from './recipe.ts'
 

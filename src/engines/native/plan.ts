@@ -1,7 +1,9 @@
 /** A compiled sub-network: packed weights, and one program for each batch size and set of observed nodes in use. */
+
+import type { Inputs } from '../../frames/batch.ts'
 import type { SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
-import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
+import type { CompileOptions, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
 import { checkObserved, checkOpen, checkSignal, takeInputs } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { NativeMemory } from './addon.ts'

@@ -1,9 +1,11 @@
 /** Trains through the add-on: one program per configuration, batch size and kind of loss; one for the optimiser. */
+
+import type { Inputs } from '../../frames/batch.ts'
 import type { Network } from '../../network/graph.ts'
 import { decays } from '../../network/parameters.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
 import { type ParameterStore, parametersOf } from '../../network/store.ts'
-import type { AccumulateOptions, Inputs, Target, Trainer, TrainerOptions } from '../engine.ts'
+import type { AccumulateOptions, Target, Trainer, TrainerOptions } from '../engine.ts'
 import {
   checkAccumulateOptions,
   checkOpen,

@@ -1,9 +1,10 @@
 /** Runs a sub-network node by node with tfjs, freeing every value as soon as its last reader has run. */
 import * as tf from '@tensorflow/tfjs-core'
+import type { Inputs } from '../../frames/batch.ts'
 import { inputsOf } from '../../network/graph.ts'
 import type { ResolvedNode, SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
-import type { CompileOptions, Inputs, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
+import type { CompileOptions, Observed, Plan, RunOptions, RunResult } from '../engine.ts'
 import { checkInputs, checkMemory, checkObserved, checkOpen, checkSignal, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { Backend, Kernels } from './kernels.ts'

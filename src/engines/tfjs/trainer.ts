@@ -3,12 +3,13 @@
  * go.
  */
 import * as tf from '@tensorflow/tfjs-core'
+import type { Inputs } from '../../frames/batch.ts'
 import { inputsOf, type Network } from '../../network/graph.ts'
 import { activations, peakActivations } from '../../network/profile.ts'
 import { createRandom } from '../../network/random.ts'
 import { isKind, type SubNetwork } from '../../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../../network/store.ts'
-import type { Inputs, Trainer, TrainerOptions } from '../engine.ts'
+import type { Trainer, TrainerOptions } from '../engine.ts'
 import {
   checkAccumulateOptions,
   checkInputs,

@@ -1,10 +1,10 @@
 /** Preparation of the image data sets, on miniature copies of what their owners give. */
 import { readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readCifar } from '../../../src/data/cifar.ts'
-import { parseList } from '../../../src/data/lists.ts'
 import { prepareDataset, recipeNamed } from '../../../src/data/prepare/index.ts'
 import { readMatFile } from '../../../src/data/prepare/mat-file.ts'
+import { readCifar } from '../../../src/data/sets/cifar.ts'
+import { parseList } from '../../../src/data/sets/lists.ts'
 import { matFile } from '../../support/mat-writer.ts'
 import { testFolder } from '../../support/render.ts'
 import { ByteString, Call, Global, numpyArray, pickle, Tuple } from '../../support/torch-writer.ts'

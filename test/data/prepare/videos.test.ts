@@ -1,9 +1,9 @@
 /** Preparation of the video data sets, on miniature copies of what their owners give. */
 import { readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
-import { parseList } from '../../../src/data/lists.ts'
-import { parseMultiLabelList } from '../../../src/data/multi-label-lists.ts'
 import { prepareDataset, recipeNamed } from '../../../src/data/prepare/index.ts'
+import { parseList } from '../../../src/data/sets/lists.ts'
+import { parseMultiLabelList } from '../../../src/data/sets/multi-label-lists.ts'
 import { testFolder } from '../../support/render.ts'
 import { type Tree, writeTree } from '../../support/tree.ts'
 
