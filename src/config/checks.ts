@@ -1,5 +1,6 @@
 /** Which values make no sense together. Each value alone has been checked by then; defaults are filled in. */
-import { isResnet, isVideo } from './models.ts'
+import { specOf } from '../models/index.ts'
+import { isVideo } from './models.ts'
 import type { Config, KeyName } from './schema.ts'
 
 /** A key and what is wrong with it, as a sentence that starts with the key's name. */
@@ -64,21 +65,8 @@ export function conflicts(config: Config): Conflict[] {
     `(${config.num_classes}) is fewer than the ${cifarClasses} classes of ${dataset}.`,
   )
 
-  refuse(
-    'depth',
-    isResnet(model) && ![50, 101, 152].includes(config.depth),
-    `must be 50, 101 or 152 for a ResNet, not ${config.depth}.`,
-  )
-  refuse(
-    'depth',
-    isResnet(model) && [50, 101, 152].includes(config.depth) && `resnet${config.depth}` !== model,
-    `${config.depth} contradicts model ${model}. Leave depth out, or give model: resnet${config.depth}.`,
-  )
-  refuse(
-    'depth',
-    model === 'wideresnet' && (config.depth < 10 || config.depth % 6 !== 4),
-    `must be 6n + 4 with n of at least 1 for a WideResNet (10, 16, 22, 28, …), not ${config.depth}.`,
-  )
+  const conflict = specOf(model).conflict?.(config)
+  if (conflict) refuse(conflict.key, true, conflict.text)
 
   refuse(
     'warmup_epochs',

@@ -39,21 +39,6 @@ export function shortSidesOf(known: Pick<Known, 'image_size'>): [number, number]
   return [shortSideOf(known), nearestEven((known.image_size * 320) / 224)]
 }
 
-/** The fast pathway takes every second frame of the clip in both published settings (16 → 8, 8 → 4). */
-export function alphaOf({ frame_stride: stride }: Pick<Known, 'frame_stride'>): number {
-  return stride % 2 === 0 ? stride / 2 : 1
-}
-
-/** The linear scaling rule: a rate given for one batch size, scaled to the samples of one step. */
-export function scaledRate(rate: number, samples: number): (known: Known) => number {
-  return ({ batch_size, accumulate }) => (rate * batch_size * accumulate) / samples
-}
-
-/** PySlowFast's warm-up, but never more than a fifth of a short run. */
-export function warmupOf(epochs: number): (known: Known) => number {
-  return ({ num_epochs }) => Math.min(epochs, Math.floor(num_epochs / 5))
-}
-
 function nearestEven(value: number): number {
   return 2 * Math.round(value / 2)
 }

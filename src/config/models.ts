@@ -1,64 +1,57 @@
-/**
- * The models that a configuration can name and how per-model defaults are written. The networks themselves
- * are in `src/models`.
- */
+/** The models that a configuration can name, as `models/` lists them, and how per-model defaults are written. */
+import { MODELS, type Model, specOf } from '../models/index.ts'
+import type { Default, Known, ModelDefaults, ModelKey } from '../models/spec.ts'
 
-export const videoModels = ['x3d', 'slow', 'slowfast'] as const
-export const resnetModels = ['resnet50', 'resnet101', 'resnet152'] as const
-export const imageModels = ['mobilenet_v1', 'mobilenet_v2', ...resnetModels, 'wideresnet'] as const
-export const models = [...videoModels, ...imageModels] as const
+export type { Model } from '../models/index.ts'
+export type { Known } from '../models/spec.ts'
 
-export type Model = (typeof models)[number]
+export const models: readonly Model[] = MODELS.map(({ name }) => name)
+export const videoModels = models.filter(isVideo)
+export const imageModels = models.filter((model) => !isVideo(model))
 
 /** Whether a model takes clips; the others take images. */
-export function isVideo(model: Model): boolean {
-  return (videoModels as readonly Model[]).includes(model)
+export function isVideo(model: string): boolean {
+  return specOf(model).media === 'video'
 }
 
 /** Whether a model is one of MutualNet's `models.resnet`, which its `depth` key tells apart. */
-export function isResnet(model: Model): boolean {
-  return (resnetModels as readonly Model[]).includes(model)
+export function isResnet(model: string): boolean {
+  return specOf(model).family === 'resnet'
 }
 
-/** What the default of a key may depend on: keys that stand before it in the schema. */
-export interface Known {
-  readonly model: Model
-  readonly variant: 'xs' | 's' | 'm' | 'l'
-  readonly dataset: string
-  readonly image_size: number
-  readonly frames: number
-  readonly frame_stride: number
-  readonly width_mult_range: readonly [number, number]
-  readonly num_epochs: number
-  readonly batch_size: number
-  readonly accumulate: number
-  readonly lr: number
+/** The models that have a key which not all have. */
+export const modelsWith = (key: ModelKey): readonly Model[] =>
+  models.filter((model) => specOf(model).keys.includes(key))
+
+/** The values of a default. */
+type Value<T> = T extends (known: Known) => infer R ? R : T
+
+/** A default that differs between media; `other` where one has none of its own. */
+interface ByMedia<T> {
+  readonly video?: Default<T>
+  readonly image?: Default<T>
+  readonly other?: Default<T>
 }
 
-type Value<T> = T | ((known: Known) => T)
-
-/**
- * A default that differs between models. The most specific entry counts: the model's own, then `resnet`,
- * then `video` or `image`, then `other`.
- */
-export function byModel<const T>(
-  table: Partial<Record<Model | 'resnet' | 'video' | 'image', Value<T>>> & { readonly other: Value<T> },
-): (known: Known) => T {
+/** The default that a model gives for a key, else its media's. */
+export function byModel<K extends keyof ModelDefaults>(
+  key: K,
+  others: ByMedia<Value<NonNullable<ModelDefaults[K]>>>,
+): (known: Known) => Value<NonNullable<ModelDefaults[K]>> {
+  const general = byMedia(others)
   return (known) => {
-    const { model } = known
-    const value =
-      table[model] ??
-      (isResnet(model) ? table.resnet : undefined) ??
-      (isVideo(model) ? table.video : table.image) ??
-      table.other
-    return typeof value === 'function' ? (value as (known: Known) => T)(known) : value
+    const own = specOf(known.model).defaults[key] as Default<Value<NonNullable<ModelDefaults[K]>>> | undefined
+    return own === undefined ? general(known) : evaluated(own, known)
   }
 }
 
-/** A default that differs between the variants of X3D. */
-export function byVariant<T>(table: Record<Known['variant'], T>): (known: Known) => T {
-  return ({ variant }) => table[variant]
+/** A default that differs between media alone. */
+export function byMedia<const T>({ video, image, other }: ByMedia<T>): (known: Known) => T {
+  return (known) => evaluated(((isVideo(known.model) ? video : image) ?? other) as Default<T>, known)
 }
+
+const evaluated = <T>(value: Default<T>, known: Known): T =>
+  typeof value === 'function' ? (value as (known: Known) => T)(known) : value
 
 /** MutualNet's names (`models.mobilenet_v1`, `models.us_resnet` with `depth`) as ours; others unchanged. */
 export function normaliseModel(name: unknown, depth: unknown): unknown {

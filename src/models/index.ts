@@ -1,62 +1,53 @@
-/** The table of models: from a configuration to the network it describes. */
-import type { Config, Model } from '../config/index.ts'
+/** Every model that a configuration can name, and the networks and fresh weights that configurations describe. */
 import type { Network } from '../network/graph.ts'
 import { type InitialiseOptions, initialise } from '../network/initialise.ts'
 import type { ParameterStore } from '../network/store.ts'
-import { mobilenetV1 } from './mobilenet-v1.ts'
-import { mobilenetV2 } from './mobilenet-v2.ts'
-import { resnet } from './resnet.ts'
-import { slow } from './slow.ts'
-import { slowfast } from './slowfast.ts'
-import { wideResnet } from './wide-resnet.ts'
-import { x3d } from './x3d.ts'
+import { mobilenetV1Model } from './mobilenet-v1.ts'
+import { mobilenetV2Model } from './mobilenet-v2.ts'
+import { resnet50Model, resnet101Model, resnet152Model } from './resnet.ts'
+import { slowModel } from './slow.ts'
+import { slowfastModel } from './slowfast.ts'
+import type { ModelSpec, NetworkValues } from './spec.ts'
+import { wideResnetModel } from './wide-resnet.ts'
+import { x3dModel } from './x3d.ts'
 
-const BUILDERS: Record<Model, (config: Config) => Network> = {
-  x3d: (config) =>
-    x3d({
-      ...videoOptions(config),
-      depthFactor: config.depth_factor,
-      widthFactor: config.width_factor,
-      headFeatures: config.head_features,
-    }),
-  slow: (config) => slow(videoOptions(config)),
-  slowfast: (config) => slowfast({ ...videoOptions(config), alpha: config.alpha }),
-  mobilenet_v1: (config) => mobilenetV1(imageOptions(config)),
-  mobilenet_v2: (config) => mobilenetV2(imageOptions(config)),
-  resnet50: (config) => resnet({ ...imageOptions(config), depth: 50 }),
-  resnet101: (config) => resnet({ ...imageOptions(config), depth: 101 }),
-  resnet152: (config) => resnet({ ...imageOptions(config), depth: 152 }),
-  wideresnet: (config) =>
-    wideResnet({
-      ...imageOptions(config),
-      depth: config.depth,
-      widenFactor: config.widen_factor,
-      dropout: config.dropoutrate,
-    }),
-}
+/** In the order in which messages and documentation name them. */
+export const MODELS = [
+  x3dModel,
+  slowModel,
+  slowfastModel,
+  mobilenetV1Model,
+  mobilenetV2Model,
+  resnet50Model,
+  resnet101Model,
+  resnet152Model,
+  wideResnetModel,
+] as const
+
+export type Model = (typeof MODELS)[number]['name']
+
+const byName: ReadonlyMap<string, ModelSpec> = new Map(MODELS.map((spec) => [spec.name, spec]))
+
+/** What is known of a model; its name has been checked. */
+export const specOf = (model: string): ModelSpec => byName.get(model)!
 
 /** The network that a configuration describes. */
-export const buildNetwork = (config: Config): Network => BUILDERS[config.model](config)
+export const buildNetwork = (config: NetworkValues & { readonly model: Model }): Network =>
+  specOf(config.model).build(config)
+
+/** The keys that fresh weights follow from. */
+interface InitialValues {
+  readonly zero_init_final_bn: boolean
+  readonly channelwise_init: NonNullable<InitialiseOptions['channelwise']>
+  readonly random_seed: number
+}
 
 /** How a configuration's fresh weights are drawn. */
-export const initialisationOf = (config: Config): InitialiseOptions => ({
+export const initialisationOf = (config: Omit<InitialValues, 'random_seed'>): InitialiseOptions => ({
   zeroInit: config.zero_init_final_bn,
   channelwise: config.channelwise_init,
 })
 
 /** The weights that training starts from where no others are given. */
-export const freshWeights = (network: Network, config: Config): ParameterStore =>
+export const freshWeights = (network: Network, config: InitialValues): ParameterStore =>
   initialise(network, config.random_seed, initialisationOf(config))
-
-const videoOptions = (config: Config) => ({
-  classes: config.num_classes,
-  frames: config.frames,
-  size: config.image_size,
-  dropout: config.dropoutrate,
-})
-
-const imageOptions = (config: Config) => ({
-  classes: config.num_classes,
-  size: config.image_size,
-  maxWidth: Math.max(1, config.width_mult_range[1]),
-})

@@ -3,6 +3,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { type ImageNetworkOptions, imageNetwork } from './network.ts'
+import { defineModel, imageOptions } from './spec.ts'
 
 export interface MobileNetV1Options extends ImageNetworkOptions {
   /** Output channels of the stem and output channels and stride of each separable block. */
@@ -62,5 +63,14 @@ export function mobilenetV1(options: MobileNetV1Options): Network {
   g.stage('head')
   x = g.globalPool(`features.${layout.blocks.length + 1}`, x)
   g.linear('classifier.0', x, fixed(classes))
-  return imageNetwork(g, 'MobileNet v1', options)
+  return imageNetwork(g, { name: 'MobileNet v1', family: 'mobilenet_v1' }, options)
 }
+
+export const mobilenetV1Model = defineModel({
+  name: 'mobilenet_v1',
+  family: 'mobilenet_v1',
+  media: 'image',
+  keys: [],
+  defaults: { width_mult_range: [0.25, 1], data_transforms: 'imagenet1k_mobile' },
+  build: (values) => mobilenetV1(imageOptions(values)),
+})

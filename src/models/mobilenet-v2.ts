@@ -3,6 +3,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { type ImageNetworkOptions, imageNetwork } from './network.ts'
+import { defineModel, imageOptions } from './spec.ts'
 
 /** Expansion t, channels c, repeats n, first stride s (table 2 of the paper). */
 const STAGES = [
@@ -50,7 +51,7 @@ export function mobilenetV2(options: ImageNetworkOptions): Network {
   x = g.activation(`features.${index}.2`, x, 'relu6')
   x = g.globalPool(`features.${index + 1}`, x)
   g.linear('classifier.0', x, fixed(options.classes))
-  return imageNetwork(g, 'MobileNet v2', options)
+  return imageNetwork(g, { name: 'MobileNet v2', family: 'mobilenet_v2' }, options)
 }
 
 interface Block {
@@ -78,3 +79,12 @@ function invertedResidual(g: GraphBuilder, name: string, input: string, block: B
   x = g.batchNorm(next(), x)
   return stride === 1 && from === channels ? g.add(name, x, input) : x
 }
+
+export const mobilenetV2Model = defineModel({
+  name: 'mobilenet_v2',
+  family: 'mobilenet_v2',
+  media: 'image',
+  keys: [],
+  defaults: { width_mult_range: [0.7, 1], data_transforms: 'imagenet1k_mobile' },
+  build: (values) => mobilenetV2(imageOptions(values)),
+})

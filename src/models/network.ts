@@ -2,6 +2,9 @@
 import type { GraphBuilder } from '../network/builder.ts'
 import type { Network } from '../network/graph.ts'
 
+/** What a network is called, and the family that its layers' names are of. */
+type Identity = Pick<Network, 'name' | 'family'>
+
 export interface ImageNetworkOptions {
   readonly classes: number
   /** Side of the training crop. */
@@ -13,12 +16,13 @@ export interface ImageNetworkOptions {
 /** An image network whose last node is its linear classifier. */
 export function imageNetwork(
   g: GraphBuilder,
-  name: string,
+  { name, family }: Identity,
   { classes, size, maxWidth = 1 }: ImageNetworkOptions,
 ): Network {
   const output = g.nodes.at(-1)!.name
   return {
     name,
+    family,
     media: 'image',
     frames: 1,
     size,
@@ -41,9 +45,20 @@ export interface VideoNetworkOptions {
 /** A video network whose classifier runs at every position that the head's pool leaves. */
 export function videoNetwork(
   g: GraphBuilder,
-  name: string,
+  { name, family }: Identity,
   { classes, frames, size }: VideoNetworkOptions,
   { classifier, output }: Pick<Network, 'classifier' | 'output'>,
 ): Network {
-  return { name, media: 'video', frames, size, maxWidth: 1, classes, nodes: g.nodes, classifier, output }
+  return {
+    name,
+    family,
+    media: 'video',
+    frames,
+    size,
+    maxWidth: 1,
+    classes,
+    nodes: g.nodes,
+    classifier,
+    output,
+  }
 }

@@ -3,6 +3,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { type ImageNetworkOptions, imageNetwork } from './network.ts'
+import { defineModel, imageOptions, scaledRate } from './spec.ts'
 
 export type ResNetDepth = 50 | 101 | 152
 
@@ -47,7 +48,7 @@ export function resnet(options: ResNetOptions): Network {
   g.stage('head')
   x = g.globalPool(`features.${index}`, x)
   g.linear('classifier.0', x, fixed(classes))
-  return imageNetwork(g, `ResNet-${depth}`, options)
+  return imageNetwork(g, { name: `ResNet-${depth}`, family: 'resnet' }, options)
 }
 
 function bottleneck(
@@ -79,3 +80,26 @@ function bottleneck(
   x = g.add(name, x, shortcut)
   return g.activation(`${name}.post_relu`, x, 'relu')
 }
+
+const modelOfDepth = <const N extends string>(name: N, depth: ResNetDepth) =>
+  defineModel({
+    name,
+    family: 'resnet',
+    media: 'image',
+    keys: ['depth'],
+    defaults: { depth, num_epochs: 120, batch_size: 512, lr: scaledRate(0.2, 512) },
+    conflict({ depth: given }) {
+      if (![50, 101, 152].includes(given))
+        return { key: 'depth', text: `must be 50, 101 or 152 for a ResNet, not ${given}.` }
+      if (given === depth) return undefined
+      return {
+        key: 'depth',
+        text: `${given} contradicts model ${name}. Leave depth out, or give model: resnet${given}.`,
+      }
+    },
+    build: (values) => resnet({ ...imageOptions(values), depth }),
+  })
+
+export const resnet50Model = modelOfDepth('resnet50', 50)
+export const resnet101Model = modelOfDepth('resnet101', 101)
+export const resnet152Model = modelOfDepth('resnet152', 152)

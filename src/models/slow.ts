@@ -7,6 +7,7 @@ import { fixed, slimmable } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { bottleneckStage, DEPTHS_R50, stem } from './bottleneck3d.ts'
 import { type VideoNetworkOptions, videoNetwork } from './network.ts'
+import { defineModel, videoOptions } from './spec.ts'
 
 export interface SlowOptions extends VideoNetworkOptions {
   readonly dropout?: number
@@ -48,5 +49,14 @@ export function slow(options: SlowOptions): Network {
   x = g.dropout('blocks.5.dropout', x, dropout)
   const classifier = g.linear('blocks.5.proj', x, fixed(classes))
   const output = g.globalPool('blocks.5.output_pool', classifier)
-  return videoNetwork(g, 'Slow R50', options, { classifier, output })
+  return videoNetwork(g, { name: 'Slow R50', family: 'slow' }, options, { classifier, output })
 }
+
+export const slowModel = defineModel({
+  name: 'slow',
+  family: 'slow',
+  media: 'video',
+  keys: ['dropoutrate'],
+  defaults: { frames: 8, frame_stride: 8 },
+  build: (values) => slow(videoOptions(values)),
+})

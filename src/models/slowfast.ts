@@ -10,6 +10,7 @@ import type { Network } from '../network/graph.ts'
 import { bottleneckStage, DEPTHS_R50, stem } from './bottleneck3d.ts'
 import { type VideoNetworkOptions, videoNetwork } from './network.ts'
 import { SLOW_TEMPORAL_KERNELS } from './slow.ts'
+import { defineModel, type Known, videoOptions } from './spec.ts'
 
 export interface SlowFastOptions extends VideoNetworkOptions {
   /** Frame-rate ratio of the pathways: 8 for 4×16, 4 for 8×8. */
@@ -92,7 +93,7 @@ export function slowfast(options: SlowFastOptions): Network {
   x = g.dropout('blocks.6.dropout', x, dropout)
   const classifier = g.linear('blocks.6.proj', x, fixed(classes))
   const output = g.globalPool('blocks.6.output_pool', classifier)
-  return videoNetwork(g, 'SlowFast R50', options, { classifier, output })
+  return videoNetwork(g, { name: 'SlowFast R50', family: 'slowfast' }, options, { classifier, output })
 }
 
 /** The lateral connection: fast features, one per slow frame, beside the slow ones. */
@@ -117,3 +118,19 @@ function fuse(
   x = g.resample(`${name}.resample`, x, slow)
   return g.concat(name, [slow, x])
 }
+
+/** The fast pathway takes every second frame of the clip in both published settings (16 → 8, 8 → 4). */
+const alphaOf = ({ frame_stride: stride }: Known): number => (stride % 2 === 0 ? stride / 2 : 1)
+
+export const slowfastModel = defineModel({
+  name: 'slowfast',
+  family: 'slowfast',
+  media: 'video',
+  keys: ['dropoutrate', 'alpha'],
+  defaults: {
+    frames: 4,
+    frame_stride: 16,
+    alpha: alphaOf,
+  },
+  build: (values) => slowfast({ ...videoOptions(values), alpha: values.alpha }),
+})

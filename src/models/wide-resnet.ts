@@ -4,6 +4,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, ratioed } from '../network/channels.ts'
 import type { Network } from '../network/graph.ts'
 import { type ImageNetworkOptions, imageNetwork } from './network.ts'
+import { defineModel, imageOptions, scaledRate } from './spec.ts'
 
 export interface WideResNetOptions extends ImageNetworkOptions {
   /** 6n + 4: 28 has four blocks a stage. */
@@ -49,7 +50,7 @@ export function wideResnet(options: WideResNetOptions): Network {
   x = g.activation('relu', x, 'relu')
   x = g.globalPool('pool', x)
   g.linear('fc', x, fixed(classes), { uniformInit: true })
-  return imageNetwork(g, `WRN-${depth}-${widenFactor}`, options)
+  return imageNetwork(g, { name: `WRN-${depth}-${widenFactor}`, family: 'wideresnet' }, options)
 }
 
 interface Block {
@@ -80,3 +81,34 @@ function basicBlock(g: GraphBuilder, name: string, input: string, block: Block):
       : g.conv(`${name}.convShortcut`, activated, ratioed(channels), { kernel: [1, 1, 1], stride })
   return g.add(name, shortcut, x)
 }
+
+export const wideResnetModel = defineModel({
+  name: 'wideresnet',
+  family: 'wideresnet',
+  media: 'image',
+  keys: ['depth', 'widen_factor', 'dropoutrate'],
+  defaults: {
+    depth: 28,
+    widen_factor: 10,
+    dataset: 'cifar10',
+    image_size: 32,
+    num_epochs: 200,
+    batch_size: 128,
+    weight_decay: 5e-4,
+    lr: scaledRate(0.1, 128),
+  },
+  conflict: ({ depth }) =>
+    depth < 10 || depth % 6 !== 4
+      ? {
+          key: 'depth',
+          text: `must be 6n + 4 with n of at least 1 for a WideResNet (10, 16, 22, 28, …), not ${depth}.`,
+        }
+      : undefined,
+  build: (values) =>
+    wideResnet({
+      ...imageOptions(values),
+      depth: values.depth,
+      widenFactor: values.widen_factor,
+      dropout: values.dropoutrate,
+    }),
+})

@@ -6,6 +6,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, slimmable } from '../network/channels.ts'
 import type { Network, Triple } from '../network/graph.ts'
 import { type VideoNetworkOptions, videoNetwork } from './network.ts'
+import { defineModel, type Known, scaledRate, type Variant, videoOptions, warmupOf } from './spec.ts'
 
 export interface X3DOptions extends VideoNetworkOptions {
   /** Depth expansion γ_d: blocks per stage are ceil(γ_d · [1, 2, 5, 3]). */
@@ -88,7 +89,7 @@ export function x3d(options: X3DOptions): Network {
   const classifier = g.linear('blocks.5.proj', x, fixed(classes))
   const output = g.globalPool('blocks.5.output_pool', classifier)
 
-  return videoNetwork(g, nameOf(options), options, { classifier, output })
+  return videoNetwork(g, { name: nameOf(options), family: 'x3d' }, options, { classifier, output })
 }
 
 interface Block {
@@ -152,3 +153,37 @@ function nameOf(options: X3DOptions): string {
   )
   return variant ? `X3D-${variant[0].toUpperCase()}` : 'X3D'
 }
+
+const ofVariant =
+  <T>(table: Readonly<Record<Variant, T>>) =>
+  ({ variant }: Known): T =>
+    table[variant]
+const published =
+  (what: keyof (typeof X3D_VARIANTS)['m']) =>
+  ({ variant }: Known) =>
+    X3D_VARIANTS[variant][what]
+
+export const x3dModel = defineModel({
+  name: 'x3d',
+  family: 'x3d',
+  media: 'video',
+  keys: ['variant', 'depth_factor', 'width_factor', 'head_features', 'dropoutrate'],
+  defaults: {
+    depth_factor: published('depthFactor'),
+    image_size: published('size'),
+    frames: published('frames'),
+    frame_stride: published('stride'),
+    num_epochs: ofVariant({ xs: 300, s: 300, m: 300, l: 256 }),
+    batch_size: 128,
+    weight_decay: 5e-5,
+    lr: scaledRate(0.1, 128),
+    warmup_epochs: warmupOf(35),
+  },
+  build: (values) =>
+    x3d({
+      ...videoOptions(values),
+      depthFactor: values.depth_factor,
+      widthFactor: values.width_factor,
+      headFeatures: values.head_features,
+    }),
+})

@@ -149,6 +149,8 @@ export type NodeOf<K extends NodeKind> = Extract<Node, { kind: K }>
 export interface Network {
   /** For people: `X3D-M`, `MobileNet v1`. */
   readonly name: string
+  /** Networks of a family have layers of the same names: `x3d`, `resnet`. */
+  readonly family: string
   readonly media: 'video' | 'image'
   /** Frames of the full configuration (1 for images); for SlowFast those of the slow pathway. */
   readonly frames: number

@@ -44,7 +44,7 @@ function networkOf(
   const last = build(g, g.clip('clip'))
   const classifier = g.linear('fc', g.globalPool('pool', last), fixed(classes))
   return {
-    ...{ name: 'Hand-made', media: 'video', frames: 4, size: 8, maxWidth: 1, classes },
+    ...{ name: 'Hand-made', family: 'none', media: 'video', frames: 4, size: 8, maxWidth: 1, classes },
     ...{ nodes: g.nodes, classifier, output: classifier },
     ...options,
   }

@@ -24,7 +24,7 @@ const concatenated: Network = (() => {
   const shifted = g.channelwiseConv('shifted', g.concat('again', [mixed, normalised]), { kernel: [3, 1, 1] })
   const classifier = g.linear('fc', g.globalPool('pool', shifted), fixed(7))
   return {
-    ...{ name: 'Concatenated', media: 'video', frames: 4, size: 8, maxWidth: 1, classes: 7 },
+    ...{ name: 'Concatenated', family: 'none', media: 'video', frames: 4, size: 8, maxWidth: 1, classes: 7 },
     ...{ nodes: g.nodes, classifier, output: classifier },
   }
 })()

@@ -45,7 +45,7 @@ function finish(title: string, g: GraphBuilder, x: string, sizes: Required<Sizes
   const pooled = g.globalPool('mean', x)
   const classifier = g.linear('classifier', pooled, fixed(CLASSES))
   const network: Network = {
-    ...{ name: title, media: 'video', maxWidth: 1, classes: CLASSES, frames, size },
+    ...{ name: title, family: 'none', media: 'video', maxWidth: 1, classes: CLASSES, frames, size },
     ...{ nodes: g.nodes, classifier, output: g.globalPool('output', classifier) },
   }
   const at = `${channels} channels${width === 1 ? '' : ` at ${width}`}, ${batch} × ${frames}×${size}²`

@@ -44,6 +44,7 @@ export function everyKind(): Network {
   const output = g.globalPool('mean', classifier)
   return {
     name: 'every kind',
+    family: 'none',
     media: 'video',
     frames: 4,
     size: 16,

@@ -46,6 +46,7 @@ export function reducedSlow(classes = 10): Network {
   const output = g.globalPool('blocks.5.output_pool', classifier)
   return {
     name: 'Slow, reduced',
+    family: 'slow',
     media: 'video',
     frames: 2,
     size: 32,
@@ -102,6 +103,7 @@ export function reducedSlowfast(classes = 10): Network {
   const output = g.globalPool('blocks.6.output_pool', classifier)
   return {
     name: 'SlowFast, reduced',
+    family: 'slowfast',
     media: 'video',
     frames: 2,
     size: 64,

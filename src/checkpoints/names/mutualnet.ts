@@ -4,7 +4,7 @@
  * name the slow pathway of a video network, as torchvision's do.
  */
 import type { Network } from '../../network/graph.ts'
-import { familyOf, isCounter, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
+import { isCounter, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
 import { resnetMapping } from './torchvision.ts'
 
 const PLACE = /^features\.(\d+)\.(body|shortcut)\.(\d+)\./
@@ -16,7 +16,7 @@ export const mutualNet: NameScheme = {
   recognises: (names) =>
     [...names].some((name) => name.startsWith('features.1.body.') || name.startsWith('block1.layer.0.')),
   mapping(network, names) {
-    const family = familyOf(network)
+    const { family } = network
     if (family === 'slow' || family === 'slowfast') return inflation(network, names)
     if (network.media === 'video') return undefined
     const nodes = new Set(network.nodes.map(({ name }) => name))

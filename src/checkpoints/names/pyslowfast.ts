@@ -3,7 +3,7 @@
  * `s2.pathway0_res0.branch2.a.weight`. A stage `sN` is our `blocks.N-1`.
  */
 import type { Network } from '../../network/graph.ts'
-import { byLayer, familyOf, type Mapping, type NameScheme, WITH_INTERPOLATE } from './scheme.ts'
+import { byLayer, type Mapping, type NameScheme, WITH_INTERPOLATE } from './scheme.ts'
 
 /** Layers of a residual block. */
 const BLOCK: Readonly<Record<string, string>> = {
@@ -48,7 +48,7 @@ export const pySlowFast: NameScheme = {
 
 /** Also where Caffe2's names lead to. */
 export function pySlowFastMapping(network: Network): Mapping | undefined {
-  const family = familyOf(network)
+  const { family } = network
   if (family !== 'x3d' && family !== 'slow' && family !== 'slowfast') return undefined
   const block = family === 'x3d' ? X3D_BLOCK : BLOCK
   return byLayer((layer) => {

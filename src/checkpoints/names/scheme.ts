@@ -36,21 +36,6 @@ export interface Mapping {
   readonly inflates: boolean
 }
 
-/** Networks that differ in the names of their layers. */
-export type Family = 'x3d' | 'slow' | 'slowfast' | 'mobilenet_v1' | 'mobilenet_v2' | 'resnet' | 'wideresnet'
-
-/** The family of a network, by the layers it has. */
-export function familyOf(network: Network): Family | undefined {
-  const names = new Set(network.nodes.map(({ name }) => name))
-  if (names.has('blocks.5.pool.pre_conv')) return 'x3d'
-  if (names.has('blocks.0.multipathway_fusion')) return 'slowfast'
-  if (names.has('blocks.0.conv')) return 'slow'
-  if (names.has('block1.layer.0.conv1')) return 'wideresnet'
-  if (names.has('features.1.post_relu')) return 'resnet'
-  if (names.has('features.1.body.5')) return 'mobilenet_v1'
-  return names.has('features.1.body.4') ? 'mobilenet_v2' : undefined
-}
-
 /** PyTorch's counts: of the batches that running statistics have seen, of the models that AveragedModel has. */
 export const isCounter = (name: string): boolean => /(?:^|\.)(?:num_batches_tracked|n_averaged)$/.test(name)
 

@@ -4,7 +4,7 @@
  * repeat the 2D ones over time ("inflation", Carreira and Zisserman 2017).
  */
 import type { Network } from '../../network/graph.ts'
-import { byLayer, familyOf, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
+import { byLayer, type Mapping, type NameScheme, WITH_PIL } from './scheme.ts'
 
 /** Layers of a bottleneck block in MutualNet's ResNet. */
 const BLOCK_2D: Readonly<Record<string, string>> = {
@@ -46,7 +46,7 @@ export const torchvisionResnet: NameScheme = {
  * @param blocks how many blocks each of the four stages has
  */
 export function resnetMapping(network: Network, blocks: readonly number[]): Mapping | undefined {
-  const family = familyOf(network)
+  const { family } = network
   if (family !== 'resnet' && family !== 'slow' && family !== 'slowfast') return undefined
   const flat = family === 'resnet'
   const pathway = family === 'slowfast' ? '.multipathway_blocks.0' : ''
@@ -86,7 +86,7 @@ export const torchvisionMobilenetV2: NameScheme = {
   preprocessing: WITH_PIL,
   recognises: (names) => names.has('features.1.conv.0.0.weight') && names.has('features.18.0.weight'),
   mapping: (network) =>
-    familyOf(network) === 'mobilenet_v2' ? byLayer((layer) => mobilenetLayer(network, layer)) : undefined,
+    network.family === 'mobilenet_v2' ? byLayer((layer) => mobilenetLayer(network, layer)) : undefined,
 }
 
 /** Each convolution comes with its batch norm (`.0`, `.1`) in torchvision, except the last of a block. */

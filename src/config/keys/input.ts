@@ -1,9 +1,9 @@
 /** The keys that say what the network sees: the data set, sizes, frames and how samples are read. */
-import { alphaOf, frameCountsOf, shortSideOf, shortSidesOf, sizesOf } from '../defaults.ts'
+import { frameCountsOf, shortSideOf, shortSidesOf, sizesOf } from '../defaults.ts'
 import { key } from '../key.ts'
 import { flag, integer, list, number, oneOf, pattern, range, rgb, text } from '../kinds.ts'
 import type { Known } from '../models.ts'
-import { byModel, byVariant, imageModels, isVideo, videoModels } from '../models.ts'
+import { byMedia, byModel, imageModels, isVideo, modelsWith, videoModels } from '../models.ts'
 
 /** Pixels a side of a crop: the largest square that is decoded has 2^26 in all. */
 const side = integer({ min: 1, most: 8192 })
@@ -20,7 +20,7 @@ const isCifar = (known: Known) => known.dataset.startsWith('cifar')
 export const input = {
   dataset: key({
     kind: oneOf('kinetics400', 'imagenet1k', 'cifar10', 'cifar100', 'folder'),
-    default: byModel({ video: 'kinetics400', wideresnet: 'cifar10', other: 'imagenet1k' }),
+    default: byModel('dataset', { video: 'kinetics400', image: 'imagenet1k' }),
     doc: 'What is in dataset_dir; folder: train/CLASS/FILE and val/CLASS/FILE.',
     changes: 'nothing',
   }),
@@ -57,12 +57,7 @@ export const input = {
   }),
   image_size: key({
     kind: side,
-    default: byModel({
-      x3d: byVariant({ xs: 160, s: 160, m: 224, l: 312 }),
-      video: 224,
-      wideresnet: 32,
-      other: (known) => (isCifar(known) ? 32 : 224),
-    }),
+    default: byModel('image_size', { video: 224, image: (known) => (isCifar(known) ? 32 : 224) }),
     doc: 'Height and width of the full configuration: the training crop.',
   }),
   resolution_list: key({
@@ -74,7 +69,7 @@ export const input = {
   }),
   frames: key({
     kind: frameCount,
-    default: byModel({ x3d: byVariant({ xs: 4, s: 13, m: 16, l: 16 }), slow: 8, slowfast: 4, other: 1 }),
+    default: byModel('frames', { other: 1 }),
     only: videoModels,
     doc: 'Frames of the full configuration; for slowfast those of the slow pathway.',
   }),
@@ -88,15 +83,15 @@ export const input = {
   }),
   frame_stride: key({
     kind: step,
-    default: byModel({ x3d: byVariant({ xs: 12, s: 6, m: 5, l: 5 }), slow: 8, slowfast: 16, other: 1 }),
+    default: byModel('frame_stride', { other: 1 }),
     only: videoModels,
     doc: 'A clip spans frames × this many frames at clip_fps, and takes its frames evenly from the first to the last of them.',
   }),
   alpha: key({
     kind: step,
-    default: byModel({ slowfast: alphaOf, other: 1 }),
+    default: byModel('alpha', { other: 1 }),
     follows: 'frame_stride / 2',
-    only: ['slowfast'],
+    only: modelsWith('alpha'),
     doc: 'Frames of the fast pathway for one of the slow pathway.',
   }),
   clip_fps: key({
@@ -107,16 +102,16 @@ export const input = {
   }),
   short_side: key({
     kind: scaledSide,
-    default: byModel({ video: shortSideOf, other: (known: Known) => known.image_size }),
+    default: byMedia({ video: shortSideOf, image: (known) => known.image_size }),
     follows: '256/224 × image_size, even',
     only: videoModels,
     doc: 'Shorter side that a video is scaled to in testing at image_size; smaller sizes in proportion, larger ones at least their own.',
   }),
   train_short_side: key({
     kind: range(scaledSide),
-    default: byModel<readonly [number, number]>({
+    default: byMedia<readonly [number, number]>({
       video: shortSidesOf,
-      other: (known: Known) => [known.image_size, known.image_size],
+      image: (known) => [known.image_size, known.image_size],
     }),
     follows: '256/224 to 320/224 × image_size, even',
     only: videoModels,
@@ -146,28 +141,24 @@ export const input = {
   }),
   data_transforms: key({
     kind: oneOf('imagenet1k_basic', 'imagenet1k_mobile'),
-    default: byModel({
-      mobilenet_v1: 'imagenet1k_mobile',
-      mobilenet_v2: 'imagenet1k_mobile',
-      other: 'imagenet1k_basic',
-    }),
+    default: byModel('data_transforms', { other: 'imagenet1k_basic' }),
     only: imageModels,
     doc: 'Smallest random crop in training: basic .08, mobile .25 of the image. CIFAR: pad 4 and crop instead.',
     changes: 'calibration',
   }),
   mean: key({
     kind: rgb(number({ min: 0, max: 1 })),
-    default: byModel<readonly [number, number, number]>({
+    default: byMedia<readonly [number, number, number]>({
       video: [0.45, 0.45, 0.45],
-      other: (known) => (isCifar(known) ? cifarMean : [0.485, 0.456, 0.406]),
+      image: (known) => (isCifar(known) ? cifarMean : [0.485, 0.456, 0.406]),
     }),
     doc: 'Subtracted from pixels in 0..1.',
   }),
   std: key({
     kind: rgb(number({ above: 0, most: 1000 })),
-    default: byModel<readonly [number, number, number]>({
+    default: byMedia<readonly [number, number, number]>({
       video: [0.225, 0.225, 0.225],
-      other: (known) => (isCifar(known) ? cifarStd : [0.229, 0.224, 0.225]),
+      image: (known) => (isCifar(known) ? cifarStd : [0.229, 0.224, 0.225]),
     }),
     doc: 'Pixels are divided by it after the mean.',
   }),

@@ -2,73 +2,58 @@
 import { widthsOf } from '../defaults.ts'
 import { key } from '../key.ts'
 import { integer, list, number, oneOf, range } from '../kinds.ts'
-import type { Model } from '../models.ts'
-import { byModel, byVariant, models, resnetModels, videoModels } from '../models.ts'
+import { byMedia, byModel, models, modelsWith } from '../models.ts'
 
 const fraction = number({ min: 0, below: 1 })
 const width = number({ above: 0, max: 10 })
-const withDropout: readonly Model[] = [...videoModels, 'wideresnet']
 
 export const network = {
   model: key({ kind: oneOf(...models), default: 'x3d', doc: 'The network.' }),
   variant: key({
     kind: oneOf('xs', 's', 'm', 'l'),
     default: 'm',
-    only: ['x3d'],
+    only: modelsWith('variant'),
     doc: 'The published X3D that depth_factor, frames, frame_stride and image_size follow.',
   }),
   depth_factor: key({
     kind: number({ above: 0, most: 50 }),
-    default: byVariant({ xs: 2.2, s: 2.2, m: 2.2, l: 5 }),
-    only: ['x3d'],
+    default: byModel('depth_factor', { other: 1 }),
+    only: modelsWith('depth_factor'),
     doc: "X3D's depth expansion.",
   }),
   width_factor: key({
     kind: number({ above: 0, most: 50 }),
     default: 2,
-    only: ['x3d'],
+    only: modelsWith('width_factor'),
     doc: "X3D's width expansion (the full network; the width multiplier slims it).",
   }),
   head_features: key({
     kind: integer({ min: 1, most: 65_536 }),
     default: 2048,
-    only: ['x3d'],
+    only: modelsWith('head_features'),
     doc: "Features before X3D's classifier.",
   }),
   depth: key({
     kind: integer({ min: 1, most: 1204 }),
-    default: byModel({
-      resnet101: 101,
-      resnet152: 152,
-      wideresnet: 28,
-      mobilenet_v1: 1,
-      mobilenet_v2: 1,
-      x3d: 1,
-      other: 50,
-    }),
-    only: [...resnetModels, 'wideresnet'],
+    default: byModel('depth', { other: 1 }),
+    only: modelsWith('depth'),
     doc: 'Layers: 50, 101 or 152 for a ResNet; 6n + 4 for a WideResNet.',
   }),
   widen_factor: key({
     kind: integer({ min: 1, most: 64 }),
-    default: byModel({ wideresnet: 10, other: 1 }),
-    only: ['wideresnet'],
+    default: byModel('widen_factor', { other: 1 }),
+    only: modelsWith('widen_factor'),
     doc: "WideResNet's k.",
   }),
   dropoutrate: key({
     kind: fraction,
-    default: byModel({ video: 0.5, other: 0 }),
-    only: withDropout,
+    default: byMedia({ video: 0.5, image: 0 }),
+    only: modelsWith('dropoutrate'),
     doc: 'Dropout: before the classifier (video), inside the blocks (WideResNet).',
   }),
   width_mult_range: key({
     kind: range(width),
-    default: byModel<readonly [number, number]>({
-      video: [0.63, 1],
-      mobilenet_v1: [0.25, 1],
-      mobilenet_v2: [0.7, 1],
-      other: [0.9, 1],
-    }),
+    default: byModel('width_mult_range', { video: [0.63, 1], image: [0.9, 1] }),
     doc: 'The narrowest and the widest (full) width multiplier; above 1 for images only.',
   }),
   width_mult_list: key({

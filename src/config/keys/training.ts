@@ -1,9 +1,9 @@
 /** The keys of training and of the run's files. */
-import { scaledRate, warmupOf } from '../defaults.ts'
+import { scaledRate, warmupOf } from '../../models/spec.ts'
 import { key } from '../key.ts'
 import { flag, integer, list, number, oneOf, text } from '../kinds.ts'
 import type { Known } from '../models.ts'
-import { byModel, byVariant } from '../models.ts'
+import { byMedia, byModel } from '../models.ts'
 
 /** Epochs, steps or batches: none of them is counted for longer. */
 const MANY = 1_000_000
@@ -20,18 +20,12 @@ export const training = {
   }),
   num_epochs: key({
     kind: count,
-    default: byModel({
-      x3d: byVariant({ xs: 300, s: 300, m: 300, l: 256 }),
-      video: 196,
-      resnet: 120,
-      wideresnet: 200,
-      other: 250,
-    }),
+    default: byModel('num_epochs', { video: 196, image: 250 }),
     doc: 'Epochs.',
   }),
   batch_size: key({
     kind: integer({ min: 1, most: 65_536 }),
-    default: byModel({ x3d: 128, video: 64, resnet: 512, wideresnet: 128, other: 1024 }),
+    default: byModel('batch_size', { video: 64, image: 1024 }),
     doc: 'Clips or images of one batch.',
   }),
   accumulate: key({
@@ -44,15 +38,14 @@ export const training = {
   nesterov: key({ kind: flag, default: true, doc: "Nesterov's momentum." }),
   weight_decay: key({
     kind: number({ min: 0, most: FLOAT }),
-    default: byModel({ x3d: 5e-5, wideresnet: 5e-4, other: 1e-4 }),
+    default: byModel('weight_decay', { other: 1e-4 }),
     doc: 'Weight decay, on the parameters of weight_decay_on.',
   }),
   weight_decay_on: key({
     kind: oneOf('dense', 'no_norms', 'all'),
-    default: byModel({
+    default: byMedia({
       video: 'no_norms',
-      image: ({ dataset }: Known) => (dataset.startsWith('cifar') ? 'all' : 'dense'),
-      other: 'dense',
+      image: ({ dataset }) => (dataset.startsWith('cifar') ? 'all' : 'dense'),
     }),
     before: 'dense',
     follows: 'CIFAR: all',
@@ -60,13 +53,7 @@ export const training = {
   }),
   lr: key({
     kind: number({ above: 0, most: FLOAT }),
-    default: byModel({
-      x3d: scaledRate(0.1, 128),
-      video: scaledRate(0.1, 64),
-      resnet: scaledRate(0.2, 512),
-      wideresnet: scaledRate(0.1, 128),
-      other: scaledRate(0.5, 1024),
-    }),
+    default: byModel('lr', { video: scaledRate(0.1, 64), image: scaledRate(0.5, 1024) }),
     follows: 'scaled with batch_size × accumulate',
     doc: 'Highest learning rate.',
   }),
@@ -88,7 +75,7 @@ export const training = {
   }),
   warmup_epochs: key({
     kind: number({ min: 0, most: MANY }),
-    default: byModel({ x3d: warmupOf(35), video: warmupOf(34), other: 0 }),
+    default: byModel('warmup_epochs', { video: warmupOf(34), image: 0 }),
     follows: 'at most num_epochs / 5',
     doc: 'Epochs of linear warm-up.',
   }),
@@ -112,12 +99,12 @@ export const training = {
   }),
   calibration_batches: key({
     kind: count,
-    default: byModel({ video: 8, other: 9 }),
+    default: byMedia({ video: 8, image: 9 }),
     doc: "Batches that a configuration's batch-norm statistics are estimated from.",
   }),
   zero_init_final_bn: key({
     kind: flag,
-    default: byModel({ video: true, other: false }),
+    default: byMedia({ video: true, image: false }),
     doc: 'Start the last batch norm of every residual block at 0; false: at 1, which short trainings learn faster from.',
   }),
   channelwise_init: key({
@@ -141,12 +128,12 @@ export const run = {
   }),
   print_freq: key({
     kind: count,
-    default: byModel({ video: 10, other: 100 }),
+    default: byMedia({ video: 10, image: 100 }),
     doc: 'Steps from one log line to the next.',
   }),
   validate_every: key({
     kind: integer({ min: 0, most: MANY }),
-    default: byModel({ video: 10, other: 5 }),
+    default: byMedia({ video: 10, image: 5 }),
     doc: 'Epochs from one validation to the next; 0: at the end alone.',
   }),
   checkpoint_minutes: key({
