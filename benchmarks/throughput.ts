@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { applyOverrides, loadConfig } from '../src/config/index.ts'
-import type { StepEvent } from '../src/runs/training-log.ts'
+import type { StepEvent } from '../src/runs/log.ts'
 import { train } from '../src/training/train.ts'
 import { renderVideos } from './rendered-videos.ts'
 

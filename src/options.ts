@@ -19,10 +19,6 @@ const kind = (expected: string, accepts: (value: unknown) => boolean): OptionKin
 const MAX_SECONDS = 3600
 
 export const text = kind('a string', (value) => typeof value === 'string')
-export const path = kind(
-  'a path or a file: URL',
-  (value) => typeof value === 'string' || value instanceof URL,
-)
 export const flag = kind('true or false', (value) => typeof value === 'boolean')
 export const count = kind(
   'a whole number of at least 1',

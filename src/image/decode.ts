@@ -22,11 +22,6 @@ import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
 import { loadSharp } from './sharp.ts'
 
-/** The test view of ImageNet recipes: a centre crop of the size asked for, out of a short side 256/224 as long. */
-export function imageTestView(size: number): PictureRequest {
-  return { shortSide: Math.round((size * 256) / 224), crop: { size, position: 'centre' } }
-}
-
 /**
  * Decodes an image: its EXIF orientation applied, transparency laid on black, grey, CMYK and 16-bit brought to
  * 8-bit sRGB, of an animation the first frame. Scaling is what PIL's bilinear filter gives, or PyTorch's.

@@ -9,10 +9,10 @@ import { configurationKey } from '../network/resolve.ts'
 import { isOutdated } from '../runs/conditions.ts'
 import { frontierOf } from '../runs/frontier.ts'
 import { labelsOfRun } from '../runs/labels.ts'
+import { isStep, type LoggedStep, readLog } from '../runs/log.ts'
 import { type Prediction, readPredictions } from '../runs/predictions.ts'
 import type { QueryTable, TableEntry } from '../runs/query-table.ts'
 import { findTable, readRunHead } from '../runs/run-folder.ts'
-import { isStep, readLog, type StepEvent } from '../runs/run-log.ts'
 import { readSweep, type SweepResult } from '../runs/sweep-results.ts'
 import type { RunResults } from './curves.ts'
 
@@ -33,7 +33,7 @@ export interface ComparedRun extends RunResults {
   readonly labels: readonly string[]
   /** Of the most accurate configuration whose answers were kept; absent where none were. */
   readonly answers?: Answers
-  readonly steps: readonly StepEvent[]
+  readonly steps: readonly LoggedStep[]
 }
 
 export interface Answers {

@@ -1,6 +1,6 @@
 /** The losses of a training run as a Vega-Lite chart: one line per sub-network over the epochs. */
 import type { TopLevelSpec } from 'vega-lite'
-import type { StepEvent } from '../runs/run-log.ts'
+import type { LoggedStep } from '../runs/log.ts'
 import { CHART_CONFIG } from './chart.ts'
 import { lookOf } from './palette.ts'
 
@@ -10,7 +10,7 @@ const POINTS = 250
 const LINES = 6
 
 /** @returns undefined where no step has a loss */
-export function lossChart(name: string, steps: readonly StepEvent[]): TopLevelSpec | undefined {
+export function lossChart(name: string, steps: readonly LoggedStep[]): TopLevelSpec | undefined {
   const rows = meansOf(steps)
   if (rows.length === 0) return undefined
   const names = [...new Set(rows.map(({ series }) => series))]
@@ -50,7 +50,7 @@ interface Row {
   readonly loss: number
 }
 
-function meansOf(steps: readonly StepEvent[]): Row[] {
+function meansOf(steps: readonly LoggedStep[]): Row[] {
   const kept = new Set([...new Set(steps.flatMap(({ losses }) => Object.keys(losses)))].slice(0, LINES))
   const stretch = Math.max(1, Math.ceil(steps.length / POINTS))
   const rows: Row[] = []

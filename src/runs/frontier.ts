@@ -55,22 +55,3 @@ function rising<T extends Accurate>(
   }
   return frontier
 }
-
-/** The most accurate that costs no more, as measured; undefined when nothing does. */
-export const bestUnder = <T extends Tradeoff>(all: readonly T[], macs: number): T | undefined =>
-  envelopeOf(all.filter((one) => one.macs <= macs)).at(-1)
-
-/**
- * The area under the curve of a query table, as a mean accuracy: the best accuracy, as measured, that a budget buys,
- * averaged over budgets between `from` and `to` multiply-adds on a logarithmic scale (a doubling counts alike
- * everywhere). A budget that buys nothing counts as an accuracy of 0.
- */
-export function meanAccuracy(all: readonly Tradeoff[], from: number, to: number): number {
-  const steps = envelopeOf(all).filter(({ macs }) => macs <= to)
-  const starts = steps.map(({ macs }) => Math.log(Math.max(macs, from)))
-  const area = steps.reduce(
-    (sum, one, i) => sum + accuracy(one) * ((starts[i + 1] ?? Math.log(to)) - starts[i]!),
-    0,
-  )
-  return area / (Math.log(to) - Math.log(from))
-}

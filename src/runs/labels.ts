@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { type Config, isPackagedLabels, labelFile } from '../config/index.ts'
 import { CLASSES_FILE, linesOf } from '../data/sets/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { shownPath } from '../files/media-file.ts'
 import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
-import { shownPath } from '../files/media-file.ts'
 
 const MAX_BYTES = 16 * 2 ** 20
 

@@ -3,8 +3,7 @@ import { type Config, loadConfig } from '../config/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { fullConfiguration, resolve } from '../network/resolve.ts'
-import { configurationOf } from './published.ts'
-import { loadPublished, publishedNames } from './published.ts'
+import { configurationOf, loadPublished, publishedNames } from './published.ts'
 import type { TableEntry } from './query-table.ts'
 
 /**

@@ -37,7 +37,7 @@ const STATISTICS = 'bn'
 const PREDICTIONS = 'predictions'
 /** What was evaluated, a line each (`sweep-results.ts`). */
 export const SWEEP = 'sweep.jsonl'
-/** What happened in training, a line each (`run-log.ts`). */
+/** What happened in training, a line each (`log.ts`). */
 export const LOG = 'log.jsonl'
 /** The folder of TensorBoard's event files. */
 export const EVENTS = 'tensorboard'

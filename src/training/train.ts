@@ -18,8 +18,6 @@ import * as option from '../options.ts'
 import { checkOptions, type OptionTable } from '../options.ts'
 import { calibrationOf } from '../runs/conditions.ts'
 import { labelsNote, labelsToKeep } from '../runs/labels.ts'
-import { EVENTS, saveWeights, writeTable } from '../runs/run-folder.ts'
-import type { RunLock } from '../runs/run-lock.ts'
 import {
   type BadFileEvent,
   type Log,
@@ -27,7 +25,9 @@ import {
   type ProgressEvent,
   type StepEvent,
   type TrainingEvent,
-} from '../runs/training-log.ts'
+} from '../runs/log.ts'
+import { EVENTS, saveWeights, writeTable } from '../runs/run-folder.ts'
+import type { RunLock } from '../runs/run-lock.ts'
 import { useLauncher } from '../video/launch.ts'
 import { type Progress, pruneCheckpoints, removeUnfinished, writeCheckpoint } from './checkpoint.ts'
 import { diverged } from './diverged.ts'

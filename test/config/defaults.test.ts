@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { describeKeys, ignoredKeys, models, parseConfig } from '../../src/config/index.ts'
+import { parseConfig } from '../../src/config/index.ts'
+import { models } from '../../src/config/models.ts'
+import { ignoredKeys } from '../../src/config/schema.ts'
 import { parseViews } from '../../src/video/sampling.ts'
+import { describeKeys } from '../support/describe-keys.ts'
 
 const load = (...lines: string[]) => parseConfig(lines.join('\n'), 'c.yml')
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { applyOverrides, formatConfig, models, parseConfig } from '../../src/config/index.ts'
+import { applyOverrides, formatConfig, parseConfig } from '../../src/config/index.ts'
+import { models } from '../../src/config/models.ts'
 
 /** YAML lines of a valid configuration, drawn key by key so that values agree with each other. */
 const recipe = fc

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { applyOverrides, ignoredKeys, parseConfig } from '../../src/config/index.ts'
+import { applyOverrides, parseConfig } from '../../src/config/index.ts'
+import { ignoredKeys } from '../../src/config/schema.ts'
 
 /** MutualNet's keys, laid out as its files are; written for this test. */
 const imagenet = (model: string, lines: readonly string[]) => `

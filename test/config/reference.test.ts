@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { describeKeys, type KeyDescription, models } from '../../src/config/index.ts'
+import { models } from '../../src/config/models.ts'
+import { describeKeys, type KeyDescription } from '../support/describe-keys.ts'
 
 const modelsOf = ({ models: of }: KeyDescription) => {
   if (of.length === models.length) return ''

@@ -4,7 +4,7 @@ import { averagePrecision, createMultiLabelMetrics } from '../../src/evaluation/
 import { worstMistakes } from '../../src/evaluation/confusion.ts'
 import { createMetrics, rankOf, topClasses } from '../../src/evaluation/metrics.ts'
 import { formatCsv } from '../../src/files/csv.ts'
-import { classReportCsv, confusionCsv, metricsJson } from '../../src/report/metrics-files.ts'
+import { classReportCsv, confusionCsv } from '../../src/report/metrics-files.ts'
 
 const scores = (...values: number[]) => Float32Array.from(values)
 const of = (classes: number, samples: readonly (readonly [Float32Array, number])[]) => {
@@ -152,20 +152,6 @@ describe('metrics', () => {
     }
     // Numbers stay numbers.
     expect(formatCsv([[-1, 'a-b', -0.5]])).toBe('-1,a-b,-0.5\r\n')
-  })
-
-  it('writes JSON with the confusion matrix as rows', () => {
-    const json = JSON.parse(metricsJson(result, ['a', 'b', 'c']))
-    expect(json.confusion).toEqual([
-      [2, 1, 0],
-      [0, 1, 1],
-      [0, 1, 0],
-    ])
-    expect(json).toMatchObject({
-      samples: 6,
-      top1: 0.5,
-      perClass: [{ class: 'a' }, { class: 'b' }, { class: 'c' }],
-    })
   })
 })
 

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/index.ts'
 import { readCifar } from '../../src/data/sets/cifar.ts'
 import { readClassNames } from '../../src/data/sets/folders.ts'
-import { readList } from '../../src/data/sets/lists.ts'
+import { readListText } from '../../src/data/sets/lists.ts'
 import { readText, readWhole } from '../../src/files/read.ts'
 import { requireOtherFile, writeAtomically } from '../../src/files/write.ts'
 import { labelsOf } from '../../src/runs/labels.ts'
@@ -62,7 +62,7 @@ describe('whatever the program reads', () => {
     }
     for (const name of ['classes.txt', 'config.yml', 'data_batch_1.bin', 'train.jsonl']) pipe(name)
     const at = folder.path('.')
-    await expect(readList(pipe('list.csv'))).rejects.toThrow('named pipe')
+    await expect(readListText(pipe('list.csv'))).rejects.toThrow('named pipe')
     await expect(readClassNames(at)).rejects.toThrow('named pipe')
     await expect(labelsOf(folder.path('classes.txt'), 2)).rejects.toThrow('named pipe')
     await expect(loadConfig(folder.path('config.yml'))).rejects.toThrow('named pipe')

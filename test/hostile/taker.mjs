@@ -8,11 +8,11 @@ const { buildNetwork } = await at('models/index.js')
 const { fullConfiguration, resolve } = await at('network/resolve.js')
 const { findTable, readRun, readStatistics, readWeightedRun } = await at('runs/run-folder.js')
 const { readSweep } = await at('runs/sweep-results.js')
-const { readLog } = await at('runs/run-log.js')
+const { readLog } = await at('runs/log.js')
 const { readLatencies } = await at('runs/latency.js')
 const { readWeightsFile } = await at('checkpoints/weights-file.js')
 const { checkpointSteps, checkpointFile, readCheckpoint } = await at('training/checkpoint.js')
-const { readList } = await at('data/sets/lists.js')
+const { readListOf, readListText } = await at('data/sets/lists.js')
 const { decodeClip } = await at('video/decode.js')
 const { decodeImage } = await at('image/decode.js')
 
@@ -68,7 +68,7 @@ const TAKE = {
     for (const { shape } of tensors.values()) if (shape.some((side) => !(side >= 0))) return 'a shape'
   },
   async list(path) {
-    return wrongNumbers([(await readList(path)).flatMap(({ label }) => label)])
+    return wrongNumbers([readListOf(await readListText(path), path).flatMap(({ label }) => label)])
   },
   async video(path) {
     return wrongClip(await decodeClip(path, CLIP), 5)

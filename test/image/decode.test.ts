@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import sharp, { type Colour, type Sharp } from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
-import { decodeImage, decodeImageRegion, imageTestView, probeImage } from '../../src/image/decode.ts'
+import { decodeImage, decodeImageRegion, probeImage } from '../../src/image/decode.ts'
 import { ffmpeg, testFolder } from '../support/render.ts'
 
 const folder = await testFolder()
@@ -93,11 +93,6 @@ describe('decoding an image', () => {
     expect([...image.data.subarray(0, 3)][0]).toBeGreaterThan(200)
     const mirrored = await decodeImage(wide, { ...request, flip: true })
     expect([...mirrored.data.subarray(0, 3)]).toEqual(blue)
-  })
-
-  it("has ImageNet's test view at every size", () => {
-    expect(imageTestView(224)).toEqual({ shortSide: 256, crop: { size: 224, position: 'centre' } })
-    expect(imageTestView(128)).toMatchObject({ shortSide: 146 })
   })
 })
 

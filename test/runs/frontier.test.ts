@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bestUnder, envelopeOf, frontierOf, meanAccuracy } from '../../src/runs/frontier.ts'
+import { envelopeOf, frontierOf } from '../../src/runs/frontier.ts'
 import { isShownHigher } from '../../src/runs/interval.ts'
 
 const one = fc.record({ macs: fc.integer({ min: 1, max: 20 }), top1: fc.integer({ min: 0, max: 10 }) })
@@ -44,7 +44,7 @@ describe('frontier', () => {
     fc.assert(
       fc.property(many, fc.integer({ min: 1, max: 20 }), (all, budget) => {
         const fitting = all.filter(({ macs }) => macs <= budget)
-        const best = bestUnder(all, budget)
+        const best = envelopeOf(fitting).at(-1)
         expect(best === undefined).toBe(fitting.length === 0)
         if (best) expect(best.top1).toBe(Math.max(...fitting.map(({ top1 }) => top1)))
       }),
@@ -100,38 +100,5 @@ describe('frontier of what samples show', () => {
       { macs: 4, right: 1000 },
     ])
     expect(frontierOf(all)).toEqual(all.slice(0, 2))
-  })
-})
-
-describe('mean accuracy over budgets', () => {
-  const steps = [
-    { macs: 1, top1: 0.4 },
-    { macs: 4, top1: 0.8 },
-    { macs: 5, top1: 0.1 },
-  ]
-
-  it('weighs every doubling of the budget alike', () => {
-    // 1 to 4 is two doublings, 4 to 8 one.
-    expect(meanAccuracy(steps, 1, 8)).toBeCloseTo((2 * 0.4 + 0.8) / 3, 12)
-    expect(meanAccuracy(steps, 4, 8)).toBeCloseTo(0.8, 12)
-    expect(meanAccuracy(steps, 2, 4)).toBeCloseTo(0.4, 12)
-  })
-
-  it('counts budgets that buy nothing as 0', () => {
-    expect(meanAccuracy(steps, 0.5, 1)).toBeCloseTo(0, 12)
-    expect(meanAccuracy(steps, 0.5, 2)).toBeCloseTo(0.2, 12)
-    expect(meanAccuracy([], 1, 2)).toBe(0)
-  })
-
-  it('is the average of what many budgets buy', () => {
-    fc.assert(
-      fc.property(many, (all) => {
-        const count = 4000
-        const budgets = Array.from({ length: count }, (_, i) => 2 * 15 ** ((i + 0.5) / count))
-        const average = budgets.reduce((sum, macs) => sum + (bestUnder(all, macs)?.top1 ?? 0), 0) / count
-        expect(meanAccuracy(all, 2, 30)).toBeCloseTo(average, 1)
-      }),
-      { numRuns: 5 },
-    )
   })
 })

@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { toInputs } from '../../src/frames/inputs.ts'
 import { loadModel } from '../../src/inference/model.ts'
 import { chooseWithin, type QueryTable } from '../../src/runs/query-table.ts'
-import { toInputs } from '../../src/frames/inputs.ts'
 import { makeRun, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const table: QueryTable = {

@@ -2,11 +2,10 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { applyOverrides, loadConfig } from '../../src/config/index.ts'
-import { configurationOf } from '../../src/runs/published.ts'
-import { frontierOf } from '../../src/runs/frontier.ts'
-import { loadPublished, parsePublished, publishedNames } from '../../src/runs/published.ts'
 import { buildNetwork } from '../../src/models/index.ts'
 import { resolve } from '../../src/network/resolve.ts'
+import { frontierOf } from '../../src/runs/frontier.ts'
+import { configurationOf, loadPublished, parsePublished, publishedNames } from '../../src/runs/published.ts'
 
 const names = await publishedNames()
 const all = await Promise.all(names.map(async (name) => ({ name, published: await loadPublished(name) })))

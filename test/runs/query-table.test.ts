@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { X3D_VARIANTS, x3d } from '../../src/models/x3d.ts'
 import {
   betterOnceCalibrated,
   chooseUnder,
@@ -9,7 +10,6 @@ import {
   roundedUp,
   untrainedTable,
 } from '../../src/runs/query-table.ts'
-import { X3D_VARIANTS, x3d } from '../../src/models/x3d.ts'
 
 const trained = (...entries: [macs: number, top1: number][]): QueryTable => ({
   format: 'mn-video query table 1',

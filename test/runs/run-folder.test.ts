@@ -1,6 +1,9 @@
 import { copyFile, mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { buildNetwork } from '../../src/models/index.ts'
+import { resolve } from '../../src/network/resolve.ts'
+import { initialStatistics } from '../../src/network/store.ts'
 import { digestOf, type QueryTable } from '../../src/runs/query-table.ts'
 import {
   calibrateCommand,
@@ -10,9 +13,6 @@ import {
   statisticsFile,
   writeRun,
 } from '../../src/runs/run-folder.ts'
-import { buildNetwork } from '../../src/models/index.ts'
-import { resolve } from '../../src/network/resolve.ts'
-import { initialStatistics } from '../../src/network/store.ts'
 import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()

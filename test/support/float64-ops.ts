@@ -158,25 +158,6 @@ export function activate({ shape, data }: Values, activation: keyof typeof ACTIV
   return { shape, data: data.map((value) => ACTIVATIONS[activation](value)) }
 }
 
-/** The sum of two values of equal shape. */
-export function add(a: Values, b: Values): Values {
-  return { shape: a.shape, data: a.data.map((value, i) => value + b.data[i]!) }
-}
-
-/** Values side by side on the channel axis. */
-export function concat(parts: readonly Values[]): Values {
-  const [batch, frames, height, width] = parts[0]!.shape
-  const channels = parts.reduce((sum, part) => sum + part.shape[4], 0)
-  return fill([batch, frames, height, width, channels], ([n, t, h, w, c]) => {
-    let channel = c
-    for (const part of parts) {
-      if (channel < part.shape[4]) return read(part, [n, t, h, w, channel])
-      channel -= part.shape[4]
-    }
-    throw new Error('no part has this channel')
-  })
-}
-
 /** Values computed one by one from their position. */
 export function fill(shape: Shape5, valueAt: (position: Position) => number): Values {
   const [batch, frames, height, width, channels] = shape

@@ -1,7 +1,8 @@
 /** A run as training and a sweep leave it, with made-up results: what curves and reports are drawn of. */
+import { join } from 'node:path'
+import { appendJsonLines } from '../../src/files/json-lines.ts'
 import { type Prediction, writePredictions } from '../../src/runs/predictions.ts'
 import { readWeightedRun } from '../../src/runs/run-folder.ts'
-import { appendLog } from '../../src/runs/run-log.ts'
 import { appendSweep, type SweepResult } from '../../src/runs/sweep-results.ts'
 import { makeRun } from './small-run.ts'
 
@@ -46,7 +47,7 @@ export async function makeSweptRun(folder: string, text: string, best = 0.9): Pr
   }
   await writePredictions(folder, results.at(-1)!, '1x1', answers)
 
-  const log = await appendLog(folder)
+  const log = await appendJsonLines(join(folder, 'log.jsonl'))
   for (let step = 0; step < 300; step++) {
     const wave = 0.1 * Math.sin(step)
     await log.append({

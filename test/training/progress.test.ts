@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
-import type { TrainingEvent } from '../../src/runs/training-log.ts'
+import type { TrainingEvent } from '../../src/runs/log.ts'
 import { train } from '../../src/training/train.ts'
 import { writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'

@@ -1,5 +1,5 @@
 /** What a checkpoint's pickle holds besides plain numbers and text: dictionaries, and tensors in storages. */
-import { MnVideoError } from '../../errors.ts'
+import type { MnVideoError } from '../../errors.ts'
 import type { SafetensorsDtype, SafetensorsTensor } from '../safetensors.ts'
 import { arrays } from '../safetensors-header.ts'
 
@@ -109,9 +109,3 @@ export function contiguousStrides(shape: readonly number[]): number[] {
 }
 
 export const isDictionary = (value: unknown): value is Dictionary => value instanceof Map
-
-/** Makes the error for something wrong with a checkpoint; the caller throws it. */
-export const failureIn =
-  (name: string) =>
-  (what: string, cause?: unknown): MnVideoError =>
-    new MnVideoError('weights', `${name}: ${what}.`, cause === undefined ? undefined : { cause })

@@ -3,7 +3,7 @@
  * folders, or simply all videos and images below a folder.
  */
 import { stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { shownPath } from '../../files/media-file.ts'
 import { writeAtomically } from '../../files/write.ts'
@@ -184,6 +184,3 @@ export async function keepClassesBeside(list: string, classes: readonly string[]
 
 /** The class names beside a list, as a file; one a line. */
 export const classesFileBeside = (list: string): string => join(dirname(list), CLASSES_FILE)
-
-/** `lists/train.csv` → `train`. */
-export const listName = (list: string): string => basename(list).replace(/\.[^.]+$/, '')

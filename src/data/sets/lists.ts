@@ -29,16 +29,11 @@ export interface ReadListOptions extends ListOptions {
 const MAX_BYTES = 2 ** 28
 
 /**
- * Reads a list.
+ * The entries of a list's text (`readListText`) in order, at least one, with absolute paths; whether the files exist is
+ * not looked at.
  *
- * @returns its entries in order, at least one, with absolute paths; whether the files exist is not looked at
  * @throws MnVideoError 'data' naming the list and, where a line is to blame, its number
  */
-export async function readList(file: string, options: ReadListOptions = {}): Promise<ListEntry[]> {
-  return readListOf(await readListText(file), file, options)
-}
-
-/** The same of a list's text. */
 export function readListOf(text: string, file: string, options: ReadListOptions = {}): ListEntry[] {
   const root = options.root ?? dirname(file)
   return parseList(text, file, options).map((entry) => ({ ...entry, path: resolve(root, entry.path) }))

@@ -2,13 +2,16 @@ import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { formatList, parseList, readList } from '../../../src/data/sets/lists.ts'
+import { formatList, parseList, readListOf, readListText } from '../../../src/data/sets/lists.ts'
 import { testFolder } from '../../support/render.ts'
 
 const folder = await testFolder()
 afterAll(folder.remove)
 
 const read = (text: string) => parseList(text, 'train.csv').map(({ path, label }) => [path, label])
+
+const readFile = async (file: string, options: { readonly root?: string } = {}) =>
+  readListOf(await readListText(file), file, options)
 
 describe('a list of labelled files', () => {
   it.each([
@@ -58,7 +61,7 @@ describe('a list of labelled files', () => {
     const file = folder.path('train.csv')
     await writeFile(file, 'x/a.mp4 0\n/abs/b.mp4 1\n')
     const paths = async (root?: string) =>
-      (await readList(file, root === undefined ? {} : { root })).map((entry) => entry.path)
+      (await readFile(file, root === undefined ? {} : { root })).map((entry) => entry.path)
     expect(await paths()).toEqual([folder.path('x/a.mp4'), resolve('/abs/b.mp4')])
     expect(await paths('/videos')).toEqual([resolve('/videos/x/a.mp4'), resolve('/abs/b.mp4')])
   })
@@ -104,9 +107,9 @@ describe('a list of labelled files', () => {
   it('must be there and be text', async () => {
     const file = folder.path('binary.csv')
     await writeFile(file, Buffer.from([97, 0xff, 32, 48]))
-    await expect(readList(file)).rejects.toThrow(
+    await expect(readFile(file)).rejects.toThrow(
       'the list cannot be read: its text is not UTF-8. Give a text file in UTF-8',
     )
-    await expect(readList(folder.path('none.csv'))).rejects.toThrow('the list cannot be read: no such file')
+    await expect(readFile(folder.path('none.csv'))).rejects.toThrow('the list cannot be read: no such file')
   })
 })

@@ -1,11 +1,12 @@
 /** What training tells while it runs: the events that callers show and that `log.jsonl` keeps, one a line. */
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { Taken } from '../checkpoints/import/taken.ts'
 import type { Fingerprint } from '../data/curation/fingerprint.ts'
 import type { Split } from '../data/sets/dataset.ts'
-import { LOG } from './run-folder.ts'
-import { appendJsonLines } from '../files/json-lines.ts'
+import { appendJsonLines, readJsonLines } from '../files/json-lines.ts'
 import type { Configuration } from '../network/graph.ts'
+import { LOG } from './run-folder.ts'
 
 export type TrainingEvent =
   | StartEvent
@@ -134,3 +135,26 @@ export async function openLog(folder: string): Promise<Log> {
     close,
   }
 }
+
+const count = z.int().nonnegative()
+
+/** What readers rely on of a step's line. JSON has no NaN: a loss that is none is null. */
+const step = z.looseObject({
+  event: z.literal('step'),
+  epoch: z.number().nonnegative(),
+  step: count,
+  lr: z.number().nonnegative(),
+  losses: z.record(z.string(), z.number().nullable()),
+})
+const other = z.looseObject({
+  event: z.string().refine((event) => event !== 'step', 'lacks what a step has'),
+})
+
+export type LoggedStep = Readonly<z.infer<typeof step>>
+export type LoggedEvent = Readonly<z.infer<typeof other>>
+
+/** The events of a run so far; none where it was not trained here. */
+export const readLog = (run: string): Promise<(LoggedStep | LoggedEvent)[]> =>
+  readJsonLines(join(run, LOG), z.union([step, other]))
+
+export const isStep = (event: LoggedEvent): event is LoggedStep => event.event === 'step'
