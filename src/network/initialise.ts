@@ -44,7 +44,7 @@ export function initialise(network: Network, seed: number, options: InitialiseOp
 
 /** Fresh values of one parameter. */
 export function freshValues(
-  { role, shape, zeroInit: last, uniformInit }: Parameter,
+  { role, shape, start }: Parameter,
   random: Random,
   { zeroInit = true, channelwise = 'fan_out' }: InitialiseOptions = {},
 ): Float32Array {
@@ -59,11 +59,11 @@ export function freshValues(
       return normal(values, Math.sqrt(2 / (kt * kh * kw * (channelwise === 'taps' ? 1 : channels))), random)
     }
     case 'linear':
-      return uniformInit
+      return start === 'uniform'
         ? uniform(values, 1 / Math.sqrt(shape[0]!), random)
         : normal(values, LINEAR_DEVIATION, random)
     case 'scale':
-      return values.fill(zeroInit && last ? 0 : 1)
+      return values.fill(zeroInit && start === 'zero' ? 0 : 1)
     case 'bias':
     case 'shift':
       return values

@@ -1,6 +1,5 @@
-/** The trainable parameters of a node, and how the full-size ones are sliced for a sub-network. */
+/** What the trainable parameters of a network are, and how the full-size ones are sliced for a sub-network. */
 import { type ChannelSlice, countOf } from './channels.ts'
-import type { Node } from './graph.ts'
 
 /** What a parameter does; decides weight decay and initialisation. */
 export type ParameterRole = 'conv' | 'channelwise' | 'linear' | 'bias' | 'scale' | 'shift'
@@ -34,47 +33,47 @@ export interface ParameterSlice {
   readonly in?: readonly ChannelSlice[]
   /** Output channels in use, as runs of the last axis. */
   readonly out: readonly ChannelSlice[]
+  /** Where fresh values are not those of the role: a batch-norm scale of 0, linear weights as PyTorch leaves them. */
+  readonly start?: 'zero' | 'uniform'
 }
 
-interface Cut {
+/** Channels that a node reads and writes: those in use, and how many there are at full size. */
+export interface Cut {
   readonly in: readonly ChannelSlice[]
   readonly out: readonly ChannelSlice[]
   readonly fullIn: number
   readonly fullOut: number
 }
 
-/** The parameters of one node. */
-export function parameterSlices(node: Node, cut: Cut): readonly ParameterSlice[] {
-  const perChannel = (suffix: string, role: ParameterRole, taps: readonly number[] = []): ParameterSlice => ({
-    name: `${node.name}.${suffix}`,
-    role,
-    shape: [...taps, countOf(cut.out)],
-    fullShape: [...taps, cut.fullOut],
-    out: cut.out,
-  })
-  const dense = (role: ParameterRole, taps: readonly number[]): ParameterSlice => ({
-    name: `${node.name}.weight`,
-    role,
-    shape: [...taps, countOf(cut.in), countOf(cut.out)],
-    fullShape: [...taps, cut.fullIn, cut.fullOut],
-    in: cut.in,
-    out: cut.out,
-  })
-  switch (node.kind) {
-    case 'conv': {
-      const filter = dense('conv', node.kernel)
-      return node.bias ? [filter, perChannel('bias', 'bias')] : [filter]
-    }
-    case 'channelwiseConv':
-      return [perChannel('weight', 'channelwise', node.kernel)]
-    case 'batchNorm':
-      return [perChannel('weight', 'scale'), perChannel('bias', 'shift')]
-    case 'linear':
-      return [dense('linear', []), perChannel('bias', 'bias')]
-    default:
-      return []
-  }
-}
+/** A parameter with values for each output channel by itself. */
+export const perChannel = (
+  { name }: { readonly name: string },
+  cut: Cut,
+  suffix: string,
+  role: ParameterRole,
+  taps: readonly number[] = [],
+): ParameterSlice => ({
+  name: `${name}.${suffix}`,
+  role,
+  shape: [...taps, countOf(cut.out)],
+  fullShape: [...taps, cut.fullOut],
+  out: cut.out,
+})
+
+/** Weights from every input channel to every output channel. */
+export const dense = (
+  { name }: { readonly name: string },
+  cut: Cut,
+  role: ParameterRole,
+  taps: readonly number[],
+): ParameterSlice => ({
+  name: `${name}.weight`,
+  role,
+  shape: [...taps, countOf(cut.in), countOf(cut.out)],
+  fullShape: [...taps, cut.fullIn, cut.fullOut],
+  in: cut.in,
+  out: cut.out,
+})
 
 /** The number of values in a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, axis) => product * axis, 1)

@@ -4,8 +4,9 @@
  */
 import { MnVideoError } from '../errors.ts'
 import { type ChannelSlice, type Channels, checkWidth, countOf, fullCount, slicesAt } from './channels.ts'
-import { type Configuration, inputsOf, type Network, type Node, type NodeOf, type Triple } from './graph.ts'
-import { type ParameterSlice, parameterSlices, sizeOf } from './parameters.ts'
+import type { Configuration, Network, Node, NodeOf, Triple } from './graph.ts'
+import { opOf } from './ops/index.ts'
+import { type ParameterSlice, sizeOf } from './parameters.ts'
 
 /** The shape of a value for one sample: frames × height × width × channels. */
 export interface Shape {
@@ -52,26 +53,29 @@ export function resolve(network: Network, configuration: Configuration): SubNetw
   const resolved = new Map<string, ResolvedNode>()
   const parts = new Map<string, readonly Channels[]>()
   for (const node of network.nodes) {
-    const inputs = inputsOf(node).map((name) => resolved.get(name)!)
-    const nodeParts = partsOf(node, parts)
+    const op = opOf(node)
+    const inputs = op.inputs(node).map((name) => resolved.get(name)!)
+    const sources = inputs.map((input) => input.shape)
+    const nodeParts = op.channels(node, (name) => parts.get(name)!)
     const slices = slicesAt(nodeParts, configuration.width, network.maxWidth)
-    const windowed = outputOf(network, configuration, node, inputs)
-    const shape = { ...windowed.shape, channels: countOf(slices) }
-    const parameters = parameterSlices(node, {
+    const { shape: extent, kernel } = op.output(node, sources, { network, configuration })
+    const shape = { ...extent, channels: countOf(slices) }
+    const parameters = op.parameters(node, {
       in: inputs[0]?.slices ?? [],
       out: slices,
       fullIn: inputs[0] ? fullCount(parts.get(inputs[0].node.name)!, network.maxWidth) : 0,
       fullOut: fullCount(nodeParts, network.maxWidth),
     })
     parts.set(node.name, nodeParts)
+    const macs = op.macs(node, shape, sources)
     resolved.set(node.name, {
       node,
-      inputs: inputs.map((input) => input.shape),
+      inputs: sources,
       shape,
       slices,
-      ...(windowed.kernel && { kernel: windowed.kernel }),
+      ...(kernel && { kernel }),
       parameters,
-      macs: macsOf(node, shape, inputs),
+      macs,
     })
   }
   const nodes = [...resolved.values()]
@@ -130,103 +134,5 @@ function checkConfiguration(network: Network, { width, frames, size }: Configura
       'network',
       `${network.name}: ${frames} slow frames cannot be taken from its ${fast.frames} fast ones. Give at most ${fast.frames}.`,
     )
-  }
-}
-
-/** How the output's channels slim, part by part. */
-function partsOf(node: Node, parts: ReadonlyMap<string, readonly Channels[]>): readonly Channels[] {
-  switch (node.kind) {
-    case 'input':
-      return [node.channels]
-    case 'conv':
-    case 'linear':
-      return [node.out]
-    case 'concat':
-      return node.inputs.flatMap((name) => parts.get(name)!)
-    default:
-      return parts.get(inputsOf(node)[0]!)!
-  }
-}
-
-type Extent = Omit<Shape, 'channels'>
-
-function outputOf(
-  network: Network,
-  configuration: Configuration,
-  node: Node,
-  inputs: readonly ResolvedNode[],
-): { shape: Extent; kernel?: Triple } {
-  const source = inputs[0]?.shape
-  switch (node.kind) {
-    case 'input': {
-      if (node.follows === 'clip') {
-        const { frames, size } = configuration
-        return { shape: { frames, height: size, width: size } }
-      }
-      const size = Math.max(configuration.size, network.size)
-      return { shape: { frames: node.frames, height: size, width: size } }
-    }
-    case 'conv':
-    case 'channelwiseConv':
-    case 'maxPool':
-      return { shape: slide(network, configuration, node, source!), kernel: node.kernel }
-    case 'globalPool': {
-      const { frames, height, width } = source!
-      const kernel: Triple = [
-        frames,
-        Math.min(height, node.window ?? height),
-        Math.min(width, node.window ?? width),
-      ]
-      return { shape: { frames: 1, height: height - kernel[1] + 1, width: width - kernel[2] + 1 }, kernel }
-    }
-    case 'resample':
-      return { shape: inputs[1]!.shape }
-    case 'add':
-    case 'concat': {
-      for (const other of inputs) {
-        const equal = (['frames', 'height', 'width'] as const).every((a) => other.shape[a] === source![a])
-        if (!equal) throw new Error(`${network.name}: the inputs of ${node.name} differ in extent`)
-      }
-      return { shape: source! }
-    }
-    default:
-      return { shape: source! }
-  }
-}
-
-/** The extent after a window slides over padded input, as PyTorch computes it. */
-function slide(
-  network: Network,
-  configuration: Configuration,
-  node: NodeOf<'conv' | 'channelwiseConv' | 'maxPool'>,
-  source: Shape,
-): Extent {
-  const extents = [source.frames, source.height, source.width]
-  const [frames, height, width] = extents.map(
-    (extent, axis) =>
-      Math.floor((extent + 2 * node.padding[axis]! - node.kernel[axis]!) / node.stride[axis]!) + 1,
-  ) as [number, number, number]
-  if (frames < 1 || height < 1 || width < 1) {
-    const { frames: t, size } = configuration
-    throw new MnVideoError(
-      'network',
-      `${network.name} cannot run at ${t} frame${t === 1 ? '' : 's'} of ${size}×${size}: ${node.name} (kernel ${node.kernel.join('×')}) gets only ` +
-        `${extents.join('×')} values. Give a larger size or more frames.`,
-    )
-  }
-  return { frames, height, width }
-}
-
-function macsOf(node: Node, shape: Shape, inputs: readonly ResolvedNode[]): number {
-  const values = shape.frames * shape.height * shape.width * shape.channels
-  switch (node.kind) {
-    case 'conv':
-      return values * inputs[0]!.shape.channels * sizeOf(node.kernel)
-    case 'channelwiseConv':
-      return values * sizeOf(node.kernel)
-    case 'linear':
-      return values * inputs[0]!.shape.channels
-    default:
-      return 0
   }
 }

@@ -14,22 +14,19 @@ export interface Parameter {
   readonly role: ParameterRole
   /** The full-size shape: conv [kt, kh, kw, cin, cout], channelwise [kt, kh, kw, c], linear [cin, cout], others [c]. */
   readonly shape: readonly number[]
-  /** A batch-norm scale that starts at 0. */
-  readonly zeroInit: boolean
-  /** Linear weights that start as PyTorch leaves them. */
-  readonly uniformInit: boolean
+  /** Where fresh values are not those of the role. */
+  readonly start?: ParameterSlice['start']
 }
 
 /** Every trainable parameter of a network at full size, in execution order. */
 export function parametersOf(network: Network): Parameter[] {
   const { maxWidth: width, frames, size } = network
-  return resolve(network, { width, frames, size }).nodes.flatMap(({ node, parameters }) =>
-    parameters.map(({ name, role, fullShape }) => ({
+  return resolve(network, { width, frames, size }).nodes.flatMap(({ parameters }) =>
+    parameters.map(({ name, role, fullShape, start }) => ({
       name,
       role,
       shape: fullShape,
-      zeroInit: role === 'scale' && node.kind === 'batchNorm' && node.zeroInit,
-      uniformInit: role === 'linear' && node.kind === 'linear' && (node.uniformInit ?? false),
+      ...(start && { start }),
     })),
   )
 }

@@ -62,7 +62,7 @@ describe('fresh weights', () => {
   it('are 1 for batch-norm scales, but 0 for the last of each residual block', () => {
     const expected = (name: string) => (name.endsWith('norm_c.weight') ? 0 : 1)
     const scales = ofRole('scale')
-    expect(scales.filter(({ zeroInit }) => zeroInit).length).toBe(3 + 5 + 11 + 7)
+    expect(scales.filter(({ start }) => start === 'zero').length).toBe(3 + 5 + 11 + 7)
     for (const { name, values } of scales) {
       expect([name, values.every((value) => value === expected(name))]).toEqual([name, true])
     }
@@ -75,7 +75,9 @@ describe('fresh weights', () => {
   })
 
   it('zero the last scale of every bottleneck of a ResNet', () => {
-    const zero = parametersOf(resnet({ depth: 50, classes: 10, size: 64 })).filter(({ zeroInit }) => zeroInit)
+    const zero = parametersOf(resnet({ depth: 50, classes: 10, size: 64 })).filter(
+      ({ start }) => start === 'zero',
+    )
     expect(zero.length).toBe(16)
     expect(zero.every(({ name }) => name.endsWith('.body.7.weight'))).toBe(true)
   })

@@ -5,7 +5,7 @@
  */
 
 import { MnVideoError } from '../../errors.ts'
-import { inputsOf, type Node, type NodeOf } from '../../network/graph.ts'
+import { inputsOf, type Node, type NodeKind, type NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions } from '../engine.ts'
@@ -115,64 +115,76 @@ class Writer {
     if (node.kind === 'conv' || node.kind === 'activation') this.#keepExact(node.input)
   }
 
-  #writeNode(resolved: ResolvedNode) {
+  /** How the steps of each kind of node are written. */
+  readonly #kinds: { readonly [K in NodeKind]: (resolved: ResolvedNode<NodeOf<K>>) => void } = {
+    input: (resolved) => this.#input(resolved),
+    conv: (resolved) => this.#dense(resolved),
+    channelwiseConv: (resolved) => this.#channelwise(resolved),
+    batchNorm: (resolved) => this.#normalise(resolved),
+    activation: ({ node, shape }) =>
+      this.#pointwise(node.name, shape, {
+        a: this.#read(node.input),
+        activation: ACTIVATIONS[node.activation],
+      }),
+    add: (resolved) => this.#add(resolved),
+    concat: (resolved) => this.#concat(resolved),
+    gate: (resolved) => this.#gate(resolved),
+    maxPool: (resolved) => this.#maxPool(resolved),
+    globalPool: (resolved) => this.#globalPool(resolved, resolved.node),
+    resample: (resolved) => this.#resample(resolved),
+    dropout: ({ node }) => this.#alias(node.name, node.input),
+    linear: (resolved) => this.#dense(resolved),
+  }
+
+  #writeNode(resolved: ResolvedNode): void {
+    const write = this.#kinds[resolved.node.kind] as (resolved: ResolvedNode) => void
+    write(resolved)
+  }
+
+  #add(resolved: ResolvedNode<NodeOf<'add'>>): void {
+    const { last, activation } = this.#withActivation(resolved)
+    const [a, b] = resolved.node.inputs.map((name) => this.#read(name))
+    this.#pointwise(last, resolved.shape, { a, b, activation })
+  }
+
+  #concat({ node, shape, inputs }: ResolvedNode<NodeOf<'concat'>>): void {
+    const y = this.#output(node.name, shape)
+    let start = 0
+    node.inputs.forEach((input, i) => {
+      const channels = inputs[i]!.channels
+      this.#builder.step('copyChannels', node.name, {
+        x: this.#read(input),
+        y,
+        rows: this.#options.batch * positionsOf(shape),
+        xChannels: channels,
+        yChannels: shape.channels,
+        yStart: start,
+        count: channels,
+      })
+      start += channels
+    })
+  }
+
+  #maxPool(resolved: ResolvedNode<NodeOf<'maxPool'>>): void {
     const { node, shape } = resolved
-    const { batch } = this.#options
-    if (isKind(resolved, 'input')) return this.#input(resolved)
-    if (isKind(resolved, 'conv') || isKind(resolved, 'linear')) return this.#dense(resolved)
-    if (isKind(resolved, 'channelwiseConv')) return this.#channelwise(resolved)
-    if (isKind(resolved, 'batchNorm')) return this.#normalise(resolved)
-    if (isKind(resolved, 'gate')) return this.#gate(resolved)
-    switch (node.kind) {
-      case 'activation':
-        return this.#pointwise(node.name, shape, {
-          a: this.#read(node.input),
-          activation: ACTIVATIONS[node.activation],
-        })
-      case 'add': {
-        const { last, activation } = this.#withActivation(resolved)
-        const [a, b] = node.inputs.map((name) => this.#read(name))
-        return this.#pointwise(last, shape, { a, b, activation })
-      }
-      case 'concat': {
-        const y = this.#output(node.name, shape)
-        let start = 0
-        node.inputs.forEach((input, i) => {
-          const channels = resolved.inputs[i]!.channels
-          this.#builder.step('copyChannels', node.name, {
-            x: this.#read(input),
-            y,
-            rows: batch * positionsOf(shape),
-            xChannels: channels,
-            yChannels: shape.channels,
-            yStart: start,
-            count: channels,
-          })
-          start += channels
-        })
-        return
-      }
-      case 'maxPool':
-        return this.#builder.step('maxPool', node.name, {
-          x: this.#read(node.input),
-          y: this.#output(node.name, shape),
-          ...this.#geometry(resolved),
-          ...windowOf(node),
-          channels: shape.channels,
-        })
-      case 'globalPool':
-        return this.#globalPool(resolved, node)
-      case 'resample':
-        if (sameExtent(resolved.inputs[0]!, shape)) return this.#alias(node.name, node.input)
-        return this.#builder.step('resample', node.name, {
-          x: this.#read(node.input),
-          y: this.#output(node.name, shape),
-          ...this.#geometry(resolved),
-          channels: shape.channels,
-        })
-      case 'dropout':
-        return this.#alias(node.name, node.input)
-    }
+    this.#builder.step('maxPool', node.name, {
+      x: this.#read(node.input),
+      y: this.#output(node.name, shape),
+      ...this.#geometry(resolved),
+      ...windowOf(node),
+      channels: shape.channels,
+    })
+  }
+
+  #resample(resolved: ResolvedNode<NodeOf<'resample'>>): void {
+    const { node, shape } = resolved
+    if (sameExtent(resolved.inputs[0]!, shape)) return this.#alias(node.name, node.input)
+    this.#builder.step('resample', node.name, {
+      x: this.#read(node.input),
+      y: this.#output(node.name, shape),
+      ...this.#geometry(resolved),
+      channels: shape.channels,
+    })
   }
 
   #input(resolved: ResolvedNode<NodeOf<'input'>>): void {

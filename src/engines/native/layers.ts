@@ -1,5 +1,5 @@
 /** How each kind of node trains: its forward steps, and its backward ones. */
-import type { NodeOf } from '../../network/graph.ts'
+import type { NodeKind, NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape } from '../../network/resolve.ts'
 import {
   ACTIVATIONS,
@@ -16,18 +16,28 @@ import type { External, Value } from './program.ts'
 import type { TrainingWriter } from './training.ts'
 import { type WinogradUse, winogradSizes, writeWinograd } from './winograd.ts'
 
-export function writeLayer(w: TrainingWriter, resolved: ResolvedNode) {
-  if (isKind(resolved, 'input')) return input(w, resolved)
-  if (isKind(resolved, 'conv') || isKind(resolved, 'linear')) return dense(w, resolved)
-  if (isKind(resolved, 'channelwiseConv')) return channelwise(w, resolved)
-  if (isKind(resolved, 'batchNorm')) return batchNorm(w, resolved)
-  if (isKind(resolved, 'gate')) return gate(w, resolved)
-  if (isKind(resolved, 'concat')) return concat(w, resolved)
-  if (isKind(resolved, 'maxPool')) return maxPool(w, resolved)
-  if (isKind(resolved, 'globalPool')) return globalPool(w, resolved)
-  if (isKind(resolved, 'resample')) return resample(w, resolved)
-  if (isKind(resolved, 'dropout')) return dropout(w, resolved)
-  if (isKind(resolved, 'activation') || isKind(resolved, 'add')) return pointwise(w, resolved)
+/** How the steps of each kind of node are written, forward now and backward later. */
+const LAYERS: {
+  readonly [K in NodeKind]: (w: TrainingWriter, resolved: ResolvedNode<NodeOf<K>>) => void
+} = {
+  input,
+  conv: dense,
+  channelwiseConv: channelwise,
+  batchNorm,
+  activation: pointwise,
+  add: pointwise,
+  concat,
+  gate,
+  maxPool,
+  globalPool,
+  resample,
+  dropout,
+  linear: dense,
+}
+
+export function writeLayer(w: TrainingWriter, resolved: ResolvedNode): void {
+  const write = LAYERS[resolved.node.kind] as (w: TrainingWriter, resolved: ResolvedNode) => void
+  write(w, resolved)
 }
 
 function input(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'input'>>): void {
