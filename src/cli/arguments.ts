@@ -1,7 +1,5 @@
 /** Readers of option values; each refuses what it cannot read with the option's name and what was expected. */
 import { InvalidArgumentError, Option } from 'commander'
-import { TFJS_BACKENDS } from '../engines/index.ts'
-import { PRECISIONS } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Budget } from '../inference/options.ts'
 import { roundedUp } from '../runs/query-table.ts'
@@ -29,21 +27,6 @@ export function count(text: string): number {
   if (value > MOST) throw new InvalidArgumentError(`Give a whole number of at most ${MOST}.`)
   return value
 }
-
-/** The option of commands that open an engine. */
-export const BACKEND_OPTION = [
-  '--backend <name>',
-  `of the tfjs engine: one of ${TFJS_BACKENDS.join(', ')} (default: the first that loads)`,
-] as const
-
-/** The option of commands that run a network and train none. */
-export const precisionOption = () =>
-  new Option(
-    '--precision <name>',
-    'what dense layers multiply: bf16 is for processors with avx512_bf16, and checks answers elsewhere',
-  )
-    .choices(PRECISIONS)
-    .default('float32')
 
 /** The option of commands that take a folder of videos or pictures. */
 export const mediaOption = () =>

@@ -1,26 +1,15 @@
 /** `mn-video doctor`: what this machine offers the program, what is missing and how to get it. */
 import { cpus, totalmem } from 'node:os'
 import type { Command } from 'commander'
-import { ENGINES, openEngine } from '../engines/index.ts'
-import { type NativeEngine, nativeUnavailable, openNativeEngine } from '../engines/native/engine.ts'
-import { openTfjsEngine, TFJS_BACKENDS } from '../engines/tfjs/engine.ts'
+import type { Finding } from '../engines/engine.ts'
+import { ENGINE_SPECS, ENGINES, openEngine } from '../engines/index.ts'
 import { LONGEST_LINE, MnVideoError, messageOf } from '../errors.ts'
 import { loadSharp } from '../image/sharp.ts'
 import { memoryLimit, processorLimit } from '../machine.ts'
-import { X3D_VARIANTS, x3d } from '../models/x3d.ts'
-import { initialise } from '../network/initialise.ts'
-import { resolve } from '../network/resolve.ts'
-import { initialStatistics } from '../network/store.ts'
 import { findBinaries } from '../video/binaries.ts'
 import { installAdvice, thisSystem } from '../video/install-advice.ts'
 import { doing, print } from './progress.ts'
 import { formatTable } from './table.ts'
-
-interface Finding {
-  readonly what: string
-  readonly state: 'ok' | 'absent' | 'missing'
-  readonly detail: string
-}
 
 export function addDoctor(program: Command): void {
   program
@@ -88,58 +77,9 @@ async function pictures(): Promise<Finding> {
   }
 }
 
-async function native(): Promise<Finding[]> {
-  const what = 'native'
-  const reason = nativeUnavailable()
-  if (reason !== undefined) return [{ what, state: 'absent', detail: reason }]
-  const engine = await openNativeEngine()
-  return [
-    { what, state: 'ok', detail: engine.description },
-    { what: 'native bf16', ...bf16Of(engine) },
-    { what: 'native memory', state: 'ok', detail: await memoryOf(engine) },
-  ]
-}
-
-const bf16Of = ({ bf16 }: NativeEngine): Pick<Finding, 'state' | 'detail'> =>
-  bf16 === 'native'
-    ? { state: 'ok', detail: 'avx512_bf16' }
-    : {
-        state: 'absent',
-        detail:
-          'no avx512_bf16 on this processor: --precision bf16 is slower than float32, to check answers with',
-      }
-
-/** What the engine holds outside the JS heap once it has run a common network, which shows that it runs, too. */
-async function memoryOf(engine: NativeEngine): Promise<string> {
-  const network = x3d({ classes: 400, ...X3D_VARIANTS.m })
-  const { frames, size } = network
-  const subNetwork = resolve(network, { width: 1, frames, size })
-  const statistics = initialStatistics(subNetwork)
-  const plan = await engine.compile(subNetwork, initialise(network, 1), { statistics })
-  const data = new Float32Array(frames * size * size * 3)
-  await plan.run({ clip: { data, batch: 1, frames, height: size, width: size } })
-  plan.dispose()
-  const { arena, weights, plans } = engine.memory()
-  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
-  return (
-    `${network.name}, one clip of ${frames}×${size}²: ${mib(weights)} of packed weights (plans kept: ${plans}), ` +
-    `${mib(arena)} for values (shared by all plans)`
-  )
-}
-
 async function engines(): Promise<Finding[]> {
-  const findings: Finding[] = await native()
-  for (const backend of TFJS_BACKENDS) {
-    const what = `tfjs: ${backend}`
-    try {
-      const { description } = await openTfjsEngine(backend)
-      findings.push({ what, state: 'ok', detail: description })
-    } catch (error) {
-      const reason = messageOf(error).split('\n').slice(1).join('; ').replace(`${backend}: `, '')
-      const way = backend === 'tensorflow' ? '; docs/tensorflow.md shows how to install it' : ''
-      findings.push({ what, state: 'absent', detail: `${reason}${way}` })
-    }
-  }
+  const findings: Finding[] = []
+  for (const spec of ENGINE_SPECS) findings.push(...(await spec.examine()))
   try {
     findings.push({ what: 'default engine', state: 'ok', detail: `${(await openEngine()).description}` })
   } catch (error) {

@@ -1,6 +1,5 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import { type Command, Option } from 'commander'
-import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../files/media-file.ts'
@@ -18,19 +17,13 @@ import {
 } from '../runs/query-table.ts'
 import { calibrateCommand, newestRun } from '../runs/run-folder.ts'
 import { formatViews, parseViews } from '../video/sampling.ts'
-import {
-  BACKEND_OPTION,
-  type BudgetOptions,
-  budgetOf,
-  count,
-  positiveNumber,
-  precisionOption,
-} from './arguments.ts'
+import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import { addEngineOptions, addPrecision, chosenEngine, type EngineChoice } from './engine-options.ts'
 import { countMeasured, doing, print, warn } from './progress.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable, interval } from './table.ts'
 
-interface Options extends BudgetOptions {
+interface Options extends BudgetOptions, EngineChoice {
   readonly clip?: readonly string[]
   readonly image?: readonly string[]
   readonly model?: string
@@ -38,15 +31,12 @@ interface Options extends BudgetOptions {
   readonly topk: number
   readonly per: 'clip' | 'video'
   readonly labels?: string
-  readonly engine?: EngineName
-  readonly backend?: TfjsBackend
-  readonly threads?: number
   readonly precision: Precision
   readonly json?: true
 }
 
 export function addEval(program: Command): void {
-  program
+  const command = program
     .command('eval')
     .description('classify videos or images at the cost you can afford')
     .option('--clip <file...>', 'videos')
@@ -74,10 +64,6 @@ export function addEval(program: Command): void {
     .option('--views <TxS>', "temporal views × 1 or 3 crops of a video (default: the run's)")
     .option('--topk <count>', 'classes to list', count, 5)
     .option('--labels <file>', "class names, one a line (default: the run's)")
-    .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
-    .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
-    .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -85,6 +71,8 @@ export function addEval(program: Command): void {
         '  mn-video eval --clip=-odd-name.mp4 --width 0.63 --frames 6 --size 144',
     )
     .action(evaluate)
+  addEngineOptions(command)
+  addPrecision(command)
 }
 
 async function evaluate(options: Options, command: Command): Promise<void> {
@@ -93,13 +81,11 @@ async function evaluate(options: Options, command: Command): Promise<void> {
   if (!options.clip && !options.image) {
     throw new MnVideoError('usage', 'nothing to classify. Give --clip FILE… or --image FILE….')
   }
-  const { engine, backend, labels, threads, precision } = options
+  const { labels, precision } = options
   const run = options.model ?? (await newestRun())
   doing(`loading ${run}`)
   const model = await loadModel(run, {
-    ...(engine && { engine }),
-    ...(backend && { backend }),
-    ...(threads !== undefined && { threads }),
+    ...chosenEngine(options),
     ...(labels !== undefined && { labels }),
     precision,
   })

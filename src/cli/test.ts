@@ -2,7 +2,6 @@
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
-import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
@@ -11,37 +10,26 @@ import { frontierOf } from '../runs/frontier.ts'
 import { isShownHigher } from '../runs/interval.ts'
 import { chooseUnder, formatMacs, isReady, type QueryTable } from '../runs/query-table.ts'
 import type { AnyResult } from '../runs/sweep-results.ts'
-import {
-  BACKEND_OPTION,
-  budgetFlag,
-  collect,
-  count,
-  exampleInput,
-  listOf,
-  positiveNumber,
-  precisionOption,
-} from './arguments.ts'
+import { budgetFlag, collect, count, exampleInput, listOf, positiveNumber } from './arguments.ts'
+import { addEngineOptions, addPrecision, type EngineChoice } from './engine-options.ts'
 import { doing, endActivity, print } from './progress.ts'
 import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
 import { formatTable, interval, percent, thousands } from './table.ts'
 
-interface Options {
+interface Options extends EngineChoice {
   readonly widths?: readonly number[]
   readonly sizes?: readonly number[]
   readonly frames?: readonly number[]
   readonly views?: string
   readonly set?: readonly string[]
-  readonly engine?: EngineName
-  readonly backend?: TfjsBackend
-  readonly threads?: number
   readonly precision?: Precision
   readonly json?: true
 }
 
 export function addTest(program: Command): void {
-  program
+  const command = program
     .command('test')
     .description('evaluate every width × size × frames on the validation set, and write the query table')
     .argument('<run>', 'the folder of a run, or the configuration that it was trained with')
@@ -58,10 +46,6 @@ export function addTest(program: Command): void {
       'a configuration key to change, such as dataset_dir; may be repeated',
       collect,
     )
-    .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
-    .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
-    .addOption(precisionOption())
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -70,6 +54,8 @@ export function addTest(program: Command): void {
     .action(async (run: string, options: Options) => {
       await runTest(await folderOf(run, options.set ?? []), options)
     })
+  addEngineOptions(command)
+  addPrecision(command)
 }
 
 /** Tests a run and prints its frontier. */

@@ -4,7 +4,6 @@ import type { Command } from 'commander'
 import type { Taken } from '../checkpoints/import/taken.ts'
 import { applyOverrides, type Config, configFile, isVideo, loadConfig } from '../config/index.ts'
 import { classNamesOf, withClassesOfData } from '../data/sets/dataset.ts'
-import { ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../files/media-file.ts'
 import { buildNetwork } from '../models/index.ts'
@@ -14,7 +13,8 @@ import { writeRun } from '../runs/run-folder.ts'
 import { dryRun } from '../training/dry-run.ts'
 import { freshStart } from '../training/start.ts'
 import { type Trained, train } from '../training/train.ts'
-import { BACKEND_OPTION, collect, count } from './arguments.ts'
+import { collect } from './arguments.ts'
+import { addEngineOptions, chosenEngine, type EngineChoice } from './engine-options.ts'
 import { describeTaken } from './import-report.ts'
 import { doing, endActivity, print, warn } from './progress.ts'
 import { EXIT, shellQuoted } from './report.ts'
@@ -23,21 +23,18 @@ import { duration, openStatusLine, type StatusLine } from './status-line.ts'
 import { formatTable, interval, percent, thousands } from './table.ts'
 import { runTest } from './test.ts'
 
-interface Options {
+interface Options extends EngineChoice {
   readonly set?: readonly string[]
   readonly out?: string
   readonly resume?: true
   readonly dryRun?: true
   readonly tensorboard?: true
-  readonly engine?: EngineName
-  readonly backend?: TfjsBackend
-  readonly threads?: number
 }
 
 const SIGNAL_EXITS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const
 
 export function addTrain(program: Command): void {
-  program
+  const command = program
     .command('train')
     .description('train one network for every budget, by mutual learning over width × size × frames')
     .argument(
@@ -49,9 +46,6 @@ export function addTrain(program: Command): void {
     .option('--resume', "go on from the run's latest checkpoint")
     .option('--dry-run', 'read the data, run one step, and tell time and memory; nothing is written')
     .option('--tensorboard', "write TensorBoard event files into the run's folder")
-    .option('--engine <name>', `one of ${ENGINES.join(', ')} (default: the best there is)`)
-    .option(...BACKEND_OPTION)
-    .option('--threads <count>', 'threads of the native engine (default: all processors)', count)
     .addHelpText(
       'after',
       '\nExamples:\n  mn-video train configs/x3d.yml --set dataset_dir=/data/kinetics --set batch_size=8 --set accumulate=16\n' +
@@ -61,18 +55,14 @@ export function addTrain(program: Command): void {
       const file = await configFile(path)
       doing(`reading ${file}`)
       const config = await withClassesOfData(applyOverrides(await loadConfig(file), options.set ?? []))
-      const { engine, backend, threads } = options
-      const using = {
-        ...(engine && { engine }),
-        ...(backend && { backend }),
-        ...(threads !== undefined && { threads }),
-      }
+      const using = chosenEngine(options)
       if (options.dryRun) doing('decoding one batch and running one step')
       if (options.dryRun) return print(await describeDryRun(config, using))
       const folder = options.out ?? folderFor(file, config)
       if (config.test_only) return testOnly(config, folder, using)
       await trainWithSignals(config, folder, { ...using, ...options })
     })
+  addEngineOptions(command)
 }
 
 /** MutualNet's `test_only: True`: the weights of `pretrained` are tested, no training. */
@@ -110,7 +100,7 @@ async function trainWithSignals(config: Config, folder: string, options: Options
   const show = showEvents(config, status)
   let saved: number | undefined
   try {
-    const { engine, backend, threads, tensorboard } = options
+    const { tensorboard } = options
     const trained = await train(config, {
       folder,
       signal: stop.signal,
@@ -121,9 +111,7 @@ async function trainWithSignals(config: Config, folder: string, options: Options
       },
       ...(options.resume && { resume: true }),
       ...(tensorboard && { tensorboard }),
-      ...(engine && { engine }),
-      ...(backend && { backend }),
-      ...(threads !== undefined && { threads }),
+      ...chosenEngine(options),
     })
     status.clear()
     if (trained.reason === 'done') return print(summary(config, trained))

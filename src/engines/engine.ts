@@ -146,3 +146,33 @@ export interface Engine {
   /** Starts training weights of a network. */
   openTrainer(network: Network, weights: ParameterStore, options: TrainerOptions): Promise<Trainer>
 }
+
+export interface OpenOptions {
+  /** Threads of a run, for engines that let one choose; all processors that this process may use by default. */
+  readonly threads?: number
+  /** One of the engine's backends, for engines that have several; the best that loads by default. */
+  readonly backend?: string
+}
+
+/** Something that was looked for on this machine. */
+export interface Finding {
+  readonly what: string
+  /** `absent` is done without, `missing` is needed. */
+  readonly state: 'ok' | 'absent' | 'missing'
+  readonly detail: string
+}
+
+/** What an engine is to the program. Each engine's folder ends in one; `index.ts` lists them. */
+export interface EngineSpec<N extends string = string> {
+  readonly name: N
+  /** What whoever has to do without it misses, for messages: `many times faster`. */
+  readonly advantage: string
+  /** By name, where it has several. */
+  readonly backends: readonly string[]
+  /** Why it cannot be used here; undefined where it can, or where only opening it tells. */
+  unavailable(): string | undefined
+  /** @throws MnVideoError `engine` when it cannot be used here, with the reason */
+  open(options: OpenOptions): Promise<Engine>
+  /** What `mn-video doctor` tells of it. */
+  examine(): Promise<readonly Finding[]>
+}
