@@ -10,6 +10,8 @@ import { readWhole } from '../../files/read.ts'
 import type { FrameBatch } from '../../frames/batch.ts'
 import type { Fingerprint } from '../curation/fingerprint.ts'
 import { readClassNames } from './folders.ts'
+import type { Dataset, DatasetFormat } from './format.ts'
+import { byLabel } from './of-files.ts'
 
 const SIDE = 32
 const PIXELS = SIDE * SIDE
@@ -149,4 +151,30 @@ async function find(
     'data',
     `${directory}: has no ${expected}, directly or in ${inside}. Give dataset_dir: the folder of the binary version's files.`,
   )
+}
+
+const isCifar = (dataset: string): dataset is keyof typeof LAYOUTS => Object.hasOwn(LAYOUTS, dataset)
+
+/** CIFAR's binary files as a data set: all of a split in memory. A folder is taken to be it where the configuration says so. */
+export const cifar: DatasetFormat = {
+  holds: async ({ dataset }) => isCifar(dataset),
+  async open({ dataset }, { folder: directory, split }): Promise<Dataset> {
+    if (!isCifar(dataset)) throw new Error(`${dataset} is not CIFAR`)
+    const images = await readCifar(dataset, directory, split)
+    const { folder, classes, labels } = images
+    return {
+      media: 'image',
+      size: labels.length,
+      ...(classes && { classes }),
+      origin: folder,
+      passedOver: [],
+      label: (index) => labels[index]!,
+      name: images.name,
+      source: images.image,
+      indicesOf: byLabel(labels),
+      fingerprint: async () => images.fingerprint(),
+      identity: async () => images.fingerprint().sha256.slice(0, 16),
+    }
+  },
+  classNames: async () => undefined,
 }
