@@ -15,7 +15,8 @@ export interface ConformanceCase {
   readonly checked?: readonly string[]
 }
 
-interface Sizes {
+/** What a case is of: channels of its operation, frames and side of its clip. */
+export interface Sizes {
   readonly channels: number
   readonly frames: number
   readonly size: number
@@ -144,9 +145,10 @@ export function blockedCases(): ConformanceCase[] {
   ]
 }
 
-export function conformanceCases(): ConformanceCase[] {
+/** Every operation at each of some sizes, awkward ones by default. */
+export function conformanceCases(of: readonly Sizes[] = SIZES): ConformanceCase[] {
   const cases: ConformanceCase[] = []
-  for (const sizes of SIZES) {
+  for (const sizes of of) {
     const odd = slimmable(sizes.channels + 6)
     for (const [kernel, stride] of KERNELS) {
       const name = `${kernel.join('×')}${stride ? ` stride ${stride.join('×')}` : ''}`

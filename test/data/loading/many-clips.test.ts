@@ -17,7 +17,7 @@ const children = () =>
     .split(' ')
     .filter((pid) => pid && !readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('/bin/sh\0-c')).length
 
-/** The 5,000 clips of `npm run bench:decode-memory` in small; what Linux tells about processes is needed. */
+/** The 5,000 clips of `npm run bench -- decode-memory` in small; what Linux tells about processes is needed. */
 describe.runIf(process.platform === 'linux')('decoding many clips', () => {
   it('leaves no file open, and never runs more FFmpeg processes than asked for', async () => {
     const paths = [await renderClip(folder.path('a.mp4')), await renderClip(folder.path('b.mkv'))]

@@ -1,14 +1,14 @@
 /**
  * Watches the resident memory over many runs, switching between configurations, and over training steps: it must
- * stay flat once every plan has run. `npm run bench:memory -- [--runs 10000]`.
+ * stay flat once every plan has run. `npm run bench -- memory [--runs 10000]`.
  */
 import { parseArgs } from 'node:util'
-import { openNativeEngine } from '../src/engines/native/engine.ts'
-import type { Inputs } from '../src/frames/batch.ts'
-import { x3d } from '../src/models/x3d.ts'
-import { initialise } from '../src/network/initialise.ts'
-import { resolve, type SubNetwork } from '../src/network/resolve.ts'
-import { initialStatistics } from '../src/network/store.ts'
+import { openNativeEngine } from '../../src/engines/native/engine.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
+import { x3d } from '../../src/models/x3d.ts'
+import { initialise } from '../../src/network/initialise.ts'
+import { resolve, type SubNetwork } from '../../src/network/resolve.ts'
+import { initialStatistics } from '../../src/network/store.ts'
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '10000' } } })
 const runs = Number(values.runs)

@@ -1,7 +1,7 @@
 /**
  * Clips a second of whole training steps (four sub-networks forward and backward, descent) from video files, and how
  * long the engine waited for them: X3D-S, 13 frames spread over 78 at 160², batches of 8, files of 340×256 and 10 s.
- * `npm run bench:throughput -- [--clips 32] [--method mutualnet] [--config configs/x3d.yml]
+ * `npm run bench -- throughput [--clips 32] [--method mutualnet] [--config configs/x3d.yml]
  * [--set KEY=VALUE]`. The figures are of the last
  * 20 steps: the first ones start decoders and compile.
  */
@@ -9,10 +9,10 @@ import { link, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { applyOverrides, loadConfig } from '../src/config/index.ts'
-import type { StepEvent } from '../src/runs/log.ts'
-import { train } from '../src/training/train.ts'
-import { renderVideos } from './rendered-videos.ts'
+import { applyOverrides, loadConfig } from '../../src/config/index.ts'
+import type { StepEvent } from '../../src/runs/log.ts'
+import { train } from '../../src/training/train.ts'
+import { renderVideos } from '../video/rendered-videos.ts'
 
 /** As many as training averages its figures over, after those that do not count. */
 const STEPS = 20 + 4

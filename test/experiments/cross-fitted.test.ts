@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Answered, crossFittedAccuracy, meanOf, spreadOf } from '../../benchmarks/cross-fitted.ts'
+import { type Answered, crossFittedAccuracy, meanOf, spreadOf } from '../../experiments/cross-fitted.ts'
 
 const answered = (macs: number, right: string): Answered => ({
   configuration: { width: 1, frames: 1, size: macs },

@@ -1,6 +1,6 @@
 /**
  * How fast training clips come out of the loader, beside FFmpeg decoding the same files to nothing; in turn, with as
- * many processes at a time. `npm run bench:data -- [--clips 24] [--workers 2] [--repeats 3] [--seconds 10]`.
+ * many processes at a time. `npm run bench -- data [--clips 24] [--workers 2] [--repeats 3] [--seconds 10]`.
  *
  * FFmpeg decodes whole files, the loader clips of 13 frames spread over 78 (2.6 s, X3D-S at 160²) out of pictures of
  * 340×256, scaled, cropped and turned to RGB, at two speeds: the first epoch, which lists each file's frames first,
@@ -10,11 +10,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { parseConfig } from '../src/config/index.ts'
-import { openTrainingLoader } from '../src/data/loading/loader.ts'
-import { openDataset } from '../src/data/sets/dataset.ts'
-import { buildNetwork } from '../src/models/index.ts'
-import { findBinaries } from '../src/video/binaries.ts'
+import { parseConfig } from '../../src/config/index.ts'
+import { openTrainingLoader } from '../../src/data/loading/loader.ts'
+import { openDataset } from '../../src/data/sets/dataset.ts'
+import { buildNetwork } from '../../src/models/index.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
 import { ffmpegOnEach, renderVideos } from './rendered-videos.ts'
 
 const { values: options } = parseArgs({

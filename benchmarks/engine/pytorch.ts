@@ -5,14 +5,14 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Inputs } from '../src/frames/batch.ts'
-import type { SubNetwork } from '../src/network/resolve.ts'
-import type { ParameterStore } from '../src/network/store.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
+import type { SubNetwork } from '../../src/network/resolve.ts'
+import type { ParameterStore } from '../../src/network/store.ts'
 
 /** PYTHON, the python3 on PATH, and the system's, which has what Debian's python3-torch installs. */
 const CANDIDATES = [process.env.PYTHON, 'python3', '/usr/bin/python3']
 
-const SCRIPT = 'benchmarks/pytorch.py'
+const SCRIPT = 'benchmarks/engine/pytorch.py'
 
 /** A python3 that imports torch, or undefined. */
 export function findPyTorch(): string | undefined {

@@ -1,15 +1,15 @@
 /**
  * Times training steps of the native engine (forward, loss, backward, SGD) beside inference of the same batch, and
  * reports the memory a step needs; and the same steps in PyTorch, in turn, where python3 has it.
- * `npm run bench:training -- [--threads 2] [--repeats 5] [--pytorch 3] [--profile] [name …]`; `--pytorch 0` goes without.
+ * `npm run bench -- training [--threads 2] [--repeats 5] [--pytorch 3] [--profile] [name …]`; `--pytorch 0` goes without.
  */
 import { parseArgs } from 'node:util'
-import { largestDifference } from '../src/checkpoints/onnx/runtime.ts'
-import { openNativeEngine } from '../src/engines/native/engine.ts'
-import type { Inputs } from '../src/frames/batch.ts'
-import { initialise } from '../src/network/initialise.ts'
-import { isKind, resolve } from '../src/network/resolve.ts'
-import { initialStatistics } from '../src/network/store.ts'
+import { largestDifference } from '../../src/checkpoints/onnx/runtime.ts'
+import { openNativeEngine } from '../../src/engines/native/engine.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
+import { initialise } from '../../src/network/initialise.ts'
+import { isKind, resolve } from '../../src/network/resolve.ts'
+import { initialStatistics } from '../../src/network/store.ts'
 import { findPyTorch, startPyTorch } from './pytorch.ts'
 import { WORK } from './work.ts'
 

@@ -1,6 +1,6 @@
 /**
  * Watches resident memory, open files and FFmpeg processes over thousands of random clips, decoded as the training
- * loader does: none may grow. `npm run bench:decode-memory -- [--clips 5000] [--videos 40]`. Linux.
+ * loader does: none may grow. `npm run bench -- decode-memory [--clips 5000] [--videos 40]`. Linux.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -8,11 +8,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { createFrameIndexes } from '../src/data/loading/frame-indexes.ts'
-import { inParallel } from '../src/in-parallel.ts'
-import { createRandom } from '../src/network/random.ts'
-import { findBinaries } from '../src/video/binaries.ts'
-import { decodeClips } from '../src/video/decode-many.ts'
+import { createFrameIndexes } from '../../src/data/loading/frame-indexes.ts'
+import { inParallel } from '../../src/in-parallel.ts'
+import { createRandom } from '../../src/network/random.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
+import { decodeClips } from '../../src/video/decode-many.ts'
 
 const { values } = parseArgs({
   options: { clips: { type: 'string', default: '5000' }, videos: { type: 'string', default: '40' } },

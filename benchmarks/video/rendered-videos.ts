@@ -1,9 +1,9 @@
 /** Videos to measure with: as Kinetics' are after resizing, H.264 of 340×256 at 30 frames a second, with noise. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inOrder } from '../src/data/loading/prefetch.ts'
-import { findBinaries } from '../src/video/binaries.ts'
-import { run } from '../src/video/ffmpeg.ts'
+import { inOrder } from '../../src/data/loading/prefetch.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
+import { run } from '../../src/video/ffmpeg.ts'
 
 /** Renders `0.mp4`, `1.mp4`, … into a folder, which is made; so many at a time. */
 export async function renderVideos(

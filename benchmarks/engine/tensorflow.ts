@@ -3,25 +3,25 @@
  * and inputs, outputs compared first, then all sides in turn. `--training` times training steps; `--steps 1000` trains a
  * small network that long and prints what stays in memory.
  *
- * npx tsc -p tsconfig.bench.json && node build/bench/benchmarks/tensorflow.js [--repeats 5] [--training] [name …]
+ * npm run bench -- tensorflow [--repeats 5] [--training] [name …]
  */
 import { cpus } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import * as tf from '@tensorflow/tfjs-core'
 import * as ort from 'onnxruntime-node'
-import { onnxOf } from '../src/checkpoints/onnx/from-network.ts'
-import { encodeModel } from '../src/checkpoints/onnx/model.ts'
-import { feedsOf, largestDifference } from '../src/checkpoints/onnx/runtime.ts'
-import type { Engine } from '../src/engines/engine.ts'
-import { openNativeEngine } from '../src/engines/native/engine.ts'
-import { openTfjsEngine } from '../src/engines/tfjs/engine.ts'
-import type { Inputs } from '../src/frames/batch.ts'
-import { initialise } from '../src/network/initialise.ts'
-import { createRandom } from '../src/network/random.ts'
-import { fullConfiguration, isKind, resolve, type SubNetwork } from '../src/network/resolve.ts'
-import { initialStatistics } from '../src/network/store.ts'
-import { everyKind } from '../test/support/every-kind.ts'
+import { onnxOf } from '../../src/checkpoints/onnx/from-network.ts'
+import { encodeModel } from '../../src/checkpoints/onnx/model.ts'
+import { feedsOf, largestDifference } from '../../src/checkpoints/onnx/runtime.ts'
+import type { Engine } from '../../src/engines/engine.ts'
+import { openNativeEngine } from '../../src/engines/native/engine.ts'
+import { openTfjsEngine } from '../../src/engines/tfjs/engine.ts'
+import type { Inputs } from '../../src/frames/batch.ts'
+import { initialise } from '../../src/network/initialise.ts'
+import { createRandom } from '../../src/network/random.ts'
+import { fullConfiguration, isKind, resolve, type SubNetwork } from '../../src/network/resolve.ts'
+import { initialStatistics } from '../../src/network/store.ts'
+import { everyKind } from '../../test/support/every-kind.ts'
 import { WORK } from './work.ts'
 
 const SGD = { momentum: 0.9, nesterov: true, weightDecay: 5e-5 }

@@ -1,10 +1,10 @@
 /** The work that benchmarks time: networks at the configurations of the project's targets. */
-import { mobilenetV1 } from '../src/models/mobilenet-v1.ts'
-import { mobilenetV2 } from '../src/models/mobilenet-v2.ts'
-import { slow } from '../src/models/slow.ts'
-import { slowfast } from '../src/models/slowfast.ts'
-import { X3D_VARIANTS, x3d } from '../src/models/x3d.ts'
-import type { Configuration, Network } from '../src/network/graph.ts'
+import { mobilenetV1 } from '../../src/models/mobilenet-v1.ts'
+import { mobilenetV2 } from '../../src/models/mobilenet-v2.ts'
+import { slow } from '../../src/models/slow.ts'
+import { slowfast } from '../../src/models/slowfast.ts'
+import { X3D_VARIANTS, x3d } from '../../src/models/x3d.ts'
+import type { Configuration, Network } from '../../src/network/graph.ts'
 
 export interface Work {
   readonly name: string

@@ -1,7 +1,7 @@
 /**
  * Compares mutual learning with training over widths alone (us_net) and with networks trained separately, each at one
  * cost: the same data, steps and seeds. Runs that are finished are kept, so what was interrupted goes on.
- * `npm run bench:methods -- motion [--out runs/methods] [--seeds 3]`, or `cifar --dataset-dir DIR`; without a
+ * `npm run experiment -- motion [--out runs/methods] [--seeds 3]`, or `cifar --dataset-dir DIR`; without a
  * name it only writes docs/results.md anew from the results beside it.
  */
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises'

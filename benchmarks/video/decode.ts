@@ -3,8 +3,8 @@
  * decord. Every clip is 16 frames spread over 80 (stride 5), from a random file at a random frame, as training draws
  * them; every frame carries its number in its pixels, and what gives other frames than asked for is said to.
  *
- *     npm run bench:decode
- *     MN_VIDEO_PYTHON=venv/bin/python npm run bench:decode -- --clips 200 --jobs 2
+ *     npm run bench -- decode
+ *     MN_VIDEO_PYTHON=venv/bin/python npm run bench -- decode --clips 200 --jobs 2
  */
 import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -13,15 +13,15 @@ import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { inParallel } from '../src/in-parallel.ts'
-import { createRandom } from '../src/network/random.ts'
-import { findBinaries } from '../src/video/binaries.ts'
-import { decodeClip } from '../src/video/decode.ts'
-import { decodeClips } from '../src/video/decode-many.ts'
-import { everyFrame } from '../src/video/frame-index.ts'
-import { cachedFrameIndex } from '../src/video/index-cache.ts'
-import { clipTimes, framesShownAt } from '../src/video/sampling.ts'
-import { shrinkVideo } from '../src/video/shrink.ts'
+import { inParallel } from '../../src/in-parallel.ts'
+import { createRandom } from '../../src/network/random.ts'
+import { findBinaries } from '../../src/video/binaries.ts'
+import { decodeClip } from '../../src/video/decode.ts'
+import { decodeClips } from '../../src/video/decode-many.ts'
+import { everyFrame } from '../../src/video/frame-index.ts'
+import { cachedFrameIndex } from '../../src/video/index-cache.ts'
+import { clipTimes, framesShownAt } from '../../src/video/sampling.ts'
+import { shrinkVideo } from '../../src/video/shrink.ts'
 
 const FILES = 8
 const [FRAMES, STRIDE, RATE, SECONDS] = [16, 5, 30, 10]
@@ -205,7 +205,7 @@ async function plain(tasks: readonly ClipTask[], jobs: number) {
 function python(program: string, name: 'av' | 'decord'): Way {
   return (tasks, jobs) =>
     new Promise((resolve, reject) => {
-      const script = fileURLToPath(new URL('../../../benchmarks/decode-peers.py', import.meta.url))
+      const script = fileURLToPath(new URL('../../../../benchmarks/video/decode-peers.py', import.meta.url))
       const child = spawn(program, [script, name, `${jobs}`], { stdio: ['pipe', 'pipe', 'pipe'] })
       let [printed, complaint] = ['', '']
       child.stdout.on('data', (piece: Buffer) => (printed += piece))
