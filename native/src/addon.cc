@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "instruction_set.h"
+#include "kernels/parallel.h"
 #include "runner.h"
 #include "steps.h"
 
@@ -308,6 +309,11 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.DefineProperties({Napi::PropertyDescriptor::Accessor<InstructionSet>("instructionSet", napi_enumerable),
                             Napi::PropertyDescriptor::Accessor<HasBf16>("hasBf16", napi_enumerable)});
   exports.Set("version", MN_VERSION);
+  Napi::Object limits = Napi::Object::New(env);
+  limits.Set("firstExternal", static_cast<double>(first_external));
+  limits.Set("threads", static_cast<double>(team_limit));
+  limits.Set("multiplyAddsPerItem", static_cast<double>(multiply_adds_per_item));
+  exports.Set("limits", limits);
   exports.Set("Memory", MemoryObject::Define(env));
   exports.Set("Program", Program::Define(env));
   exports.Set("packedSize", Napi::Function::New<PackedSize>(env));

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -28,6 +29,15 @@ class Fields {
     return static_cast<long>(value.As<Napi::Number>().Int64Value());
   }
   bool flag(const char* key) const { return whole(key, 0) != 0; }
+  // By its name; none where it is left out.
+  Activation activation(const char* key) const {
+    const Napi::Value value = object_.Get(key);
+    if (value.IsUndefined()) return none;
+    const std::string name = value.ToString();
+    for (const auto& [known, function] : {std::pair{"relu", relu}, {"relu6", relu6}, {"swish", swish}, {"sigmoid", sigmoid_}})
+      if (name == known) return function;
+    fail(std::string(key) + " " + name + " is no activation of this add-on");
+  }
   float number(const char* key) const { return object_.Get(key).ToNumber().FloatValue(); }
 
   // A value of `count` floats.

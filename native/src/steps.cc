@@ -21,8 +21,8 @@ Dense dense_of(const Fields& f) {
   op.bias = f.optional("bias", op.out_channels);
   op.residual = f.optional("residual", op.out.positions() * op.out_channels);
   op.gates = f.optional("gates", op.in.batch * op.in_channels);
-  op.activation = static_cast<int>(f.whole("activation", 0));
-  op.prologue = static_cast<int>(f.whole("prologue", 0));
+  op.activation = f.activation("activation");
+  op.prologue = f.activation("prologue");
   op.transposed = f.flag("transposed");
   op.accumulate = f.flag("accumulate");
   if (op.in_channels < 1 || op.out_channels < 1) f.fail("has no channels");
@@ -100,7 +100,7 @@ Step winograd(const Fields& f, const Kernels& k) {
   op.bias = f.optional("bias", op.out_channels);
   op.residual = f.optional("residual", positions * op.out_channels);
   op.scratch = f.value("scratch", k.winograd_scratch(op));
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   op.accumulate = f.flag("accumulate");
   return [op, run = k.winograd](const Memory& m) { run(op, m); };
 }
@@ -139,7 +139,7 @@ Step channelwise(const Fields& f, const Kernels& k) {
   op.weights = f.value("weights", op.window.taps() * op.channels);
   op.bias = f.optional("bias", op.channels);
   op.sums = f.optional("sums", op.out.batch * op.out.frames * op.out.height * op.channels);
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   op.transposed = f.flag("transposed");
   op.accumulate = f.flag("accumulate");
   return [op, run = k.channelwise](const Memory& m) { run(op, m); };
@@ -180,7 +180,7 @@ Step normalise(const Fields& f, const Kernels& k) {
   op.scale = f.value("scale", op.channels);
   op.shift = f.value("shift", op.channels);
   op.epsilon = f.number("epsilon");
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   return [op, run = k.normalise](const Memory& m) { run(op, m); };
 }
 
@@ -201,7 +201,7 @@ Step normalise_backward(const Fields& f, const Kernels& k) {
   op.dscale = f.value("dscale", op.channels);
   op.dshift = f.value("dshift", op.channels);
   op.epsilon = f.number("epsilon");
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   op.accumulate_residual = f.flag("accumulateResidual");
   return [op, run = k.normalise_backward](const Memory& m) { run(op, m); };
 }
@@ -216,7 +216,7 @@ Step pointwise(const Fields& f, const Kernels& k) {
   op.b = f.optional("b", count);
   op.gates = f.optional("gates", op.batch * op.channels);
   op.y = f.value("y", count);
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   if (op.b != nowhere && op.gates != nowhere) f.fail("cannot add and gate at once");
   return [op, run = k.pointwise](const Memory& m) { run(op, m); };
 }
@@ -227,7 +227,7 @@ Step pointwise_backward(const Fields& f, const Kernels& k) {
   op.positions = f.whole("positions");
   op.channels = f.whole("channels");
   const long count = op.batch * op.positions * op.channels;
-  op.activation = static_cast<int>(f.whole("activation", 0));
+  op.activation = f.activation("activation");
   op.a = f.optional("a", count);
   op.b = f.optional("b", count);
   op.gates = f.optional("gates", op.batch * op.channels);

@@ -108,8 +108,8 @@ export async function nativeBf16(each: Bf16Case): Promise<Float32Array> {
   constants.pack(0, weights, taps, inChannels, outChannels, true)
   const step = {
     ...{ op: 'denseBf16', name: 'case', ...at, packed: -1, inChannels, outChannels, kernel, stride, padding },
-    ...{ in: [batch, ...size], out: [batch, ...outOf(each)], activation: each.activated ? 2 : 0 },
-    ...(each.gates && { prologue: 1 }),
+    ...{ in: [batch, ...size], out: [batch, ...outOf(each)], ...(each.activated && { activation: 'relu6' }) },
+    ...(each.gates && { prologue: 'relu' }),
   }
   const program = new addon.Program({ steps: [step], externals: [], arena: end }, constants)
   await program.run(arena, 1, [], new Uint8Array(1))

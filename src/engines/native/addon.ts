@@ -60,6 +60,15 @@ export interface Addon {
   readonly instructionSet: string
   /** Whether the processor multiplies bfloat16 itself. */
   readonly hasBf16: boolean
+  /** Numbers of its own that programs are written with. */
+  readonly limits: {
+    /** Where references to externals begin: that of an external is this less its index. */
+    readonly firstExternal: number
+    /** Of one run. */
+    readonly threads: number
+    /** Of one item of a step `multiplyAdds`. */
+    readonly multiplyAddsPerItem: number
+  }
   readonly Memory: new (floats: number) => NativeMemory
   readonly Program: new (description: ProgramDescription, constants?: NativeMemory) => NativeProgram
   /** Floats that weights [taps, in, out] take when packed. */

@@ -63,9 +63,6 @@ export interface Workshop {
   ): Promise<T>
 }
 
-/** As in kernels/parallel.h. */
-const MAX_THREADS = 256
-
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20
 
 /** Why the engine cannot be used here, or undefined when it can. */
@@ -83,8 +80,8 @@ export async function openNativeEngine(options: NativeOptions = {}): Promise<Nat
   if (!Number.isInteger(threads) || threads < 1) {
     throw new MnVideoError('engine', `threads must be a whole number from 1, not ${threads}.`)
   }
-  if (threads > MAX_THREADS)
-    throw new MnVideoError('engine', `threads may be at most ${MAX_THREADS}, not ${threads}.`)
+  const most = addon.limits.threads
+  if (threads > most) throw new MnVideoError('engine', `threads may be at most ${most}, not ${threads}.`)
   const workshop = createWorkshop(addon, threads, options)
   const cache = new PlanCache(options.cacheBytes ?? DEFAULT_CACHE_BYTES)
   const engine: NativeEngine = {

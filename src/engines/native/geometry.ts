@@ -1,5 +1,5 @@
 /** Shapes and codes in the form that the add-on's steps take them. */
-import type { ActivationFunction, Triple } from '../../network/graph.ts'
+import type { Triple } from '../../network/graph.ts'
 import type { Shape } from '../../network/resolve.ts'
 
 /** [batch, frames, height, width]. */
@@ -14,14 +14,6 @@ export const positionsOf = ({ frames, height, width }: Shape): number => frames 
 
 /** The floats of a value with this shape. */
 export const countOf = (batch: number, shape: Shape): number => batch * positionsOf(shape) * shape.channels
-
-/** kernels.h, `Activation`. */
-export const ACTIVATIONS: Readonly<Record<ActivationFunction, number>> = {
-  relu: 1,
-  relu6: 2,
-  swish: 3,
-  sigmoid: 4,
-}
 
 export const NO_PADDING: Triple = [0, 0, 0]
 export const UNIT: Triple = [1, 1, 1]

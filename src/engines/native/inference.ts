@@ -5,14 +5,19 @@
  */
 
 import { MnVideoError } from '../../errors.ts'
-import { inputsOf, type Node, type NodeKind, type NodeOf } from '../../network/graph.ts'
+import {
+  type ActivationFunction,
+  inputsOf,
+  type Node,
+  type NodeKind,
+  type NodeOf,
+} from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions } from '../engine.ts'
 import type { Addon } from './addon.ts'
 import type { Constants } from './constants.ts'
 import {
-  ACTIVATIONS,
   countOf,
   extentOf,
   isPointwise,
@@ -46,7 +51,7 @@ export interface InferenceProgram {
 interface Pending {
   readonly source: Value
   readonly gates: Value
-  readonly activation: number
+  readonly activation: ActivationFunction | undefined
 }
 
 type BatchNorm = ResolvedNode<NodeOf<'batchNorm'>>
@@ -124,7 +129,7 @@ class Writer {
     activation: ({ node, shape }) =>
       this.#pointwise(node.name, shape, {
         a: this.#read(node.input),
-        activation: ACTIVATIONS[node.activation],
+        activation: node.activation,
       }),
     add: (resolved) => this.#add(resolved),
     concat: (resolved) => this.#concat(resolved),
@@ -143,8 +148,8 @@ class Writer {
 
   #add(resolved: ResolvedNode<NodeOf<'add'>>): void {
     const { last, activation } = this.#withActivation(resolved)
-    const [a, b] = resolved.node.inputs.map((name) => this.#read(name))
-    this.#pointwise(last, resolved.shape, { a, b, activation })
+    const [a, b] = resolved.node.inputs
+    this.#pointwise(last, resolved.shape, { a: this.#read(a), b: this.#read(b), activation })
   }
 
   #concat({ node, shape, inputs }: ResolvedNode<NodeOf<'concat'>>): void {
@@ -266,7 +271,7 @@ class Writer {
       packed: this.#constants.packed(key, taps, depth, outChannels, bf16, filter),
       ...behind,
       gates: gated?.gates,
-      prologue: gated?.activation ?? 0,
+      prologue: gated?.activation,
     })
   }
 
@@ -301,7 +306,7 @@ class Writer {
   /** The nodes behind a convolution that it can take along. */
   #chain(resolved: ResolvedNode): {
     last: string
-    activation: number
+    activation: ActivationFunction | undefined
     batchNorm?: BatchNorm
     residual?: Value
   } {
@@ -325,10 +330,10 @@ class Writer {
     return { last: name, activation, ...(batchNorm && { batchNorm }), ...(residual && { residual }) }
   }
 
-  #withActivation(last: ResolvedNode): { last: string; activation: number } {
+  #withActivation(last: ResolvedNode): { last: string; activation: ActivationFunction | undefined } {
     const next = this.#onlyReader(last)
-    if (!next || !isKind(next, 'activation')) return { last: last.node.name, activation: 0 }
-    return { last: this.#absorb(next).node.name, activation: ACTIVATIONS[next.node.activation] }
+    if (!next || !isKind(next, 'activation')) return { last: last.node.name, activation: undefined }
+    return { last: this.#absorb(next).node.name, activation: next.node.activation }
   }
 
   /** The single reader of a node that nobody observes. */
@@ -417,7 +422,7 @@ class Writer {
   #pointwise(
     name: string,
     shape: Shape,
-    fields: { a: Value | undefined; b?: Value | undefined; gates?: Value; activation: number },
+    fields: { a: Value; b?: Value; gates?: Value; activation: ActivationFunction | undefined },
   ): void {
     this.#builder.step('pointwise', name, {
       ...fields,

@@ -2,7 +2,6 @@
 import type { NodeKind, NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape } from '../../network/resolve.ts'
 import {
-  ACTIVATIONS,
   countOf,
   extentOf,
   NO_PADDING,
@@ -13,6 +12,7 @@ import {
   type Window,
 } from './geometry.ts'
 import type { External, Value } from './program.ts'
+import type { Steps } from './steps.ts'
 import type { TrainingWriter } from './training.ts'
 import { type WinogradUse, winogradSizes, writeWinograd } from './winograd.ts'
 
@@ -259,7 +259,7 @@ function batchNorm(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'batchNorm'>
       dscale,
       dshift,
       dresidual: dresidual?.value,
-      accumulateResidual: dresidual?.accumulate,
+      accumulateResidual: dresidual?.accumulate ?? false,
     })
     if (dx.accumulate) addTo(w, node.input, dx.value, direct)
     w.scatter(parameters[0]!, dscale)
@@ -311,9 +311,7 @@ function pointwise(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'activation'
   const { node, shape } = resolved
   const [first, second] = node.kind === 'add' ? node.inputs : [node.input, undefined]
   const { last, activation } =
-    node.kind === 'add'
-      ? w.takeActivation(node.name)
-      : { last: node.name, activation: ACTIVATIONS[node.activation] }
+    node.kind === 'add' ? w.takeActivation(node.name) : { last: node.name, activation: node.activation }
   const fields = {
     a: w.read(first),
     b: second === undefined ? undefined : w.read(second),
@@ -331,8 +329,8 @@ function pointwise(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'activation'
       dy,
       da: da?.value,
       db: db?.value,
-      accumulateA: da?.accumulate,
-      accumulateB: db?.accumulate,
+      accumulateA: da?.accumulate ?? false,
+      accumulateB: db?.accumulate ?? false,
     })
   })
 }
@@ -420,17 +418,17 @@ function resample(w: TrainingWriter, { node, shape, inputs }: ResolvedNode<NodeO
 }
 
 /** Steps that run backward with x as the gradient to write and y as the one to read. */
-function backThrough(
+function backThrough<K extends 'averagePool' | 'resample'>(
   w: TrainingWriter,
-  op: string,
+  op: K,
   node: NodeOf<'globalPool' | 'resample'>,
-  fields: Parameters<TrainingWriter['builder']['step']>[2],
+  fields: Omit<Steps[K], 'x' | 'y' | 'backward' | 'accumulate'>,
 ): void {
   w.onBackward(node.name, (dy) => {
     const dx = w.gradientOf(node.input)
     if (!dx) return
     const step = { ...fields, x: dx.value, y: dy, backward: true, accumulate: dx.accumulate }
-    w.builder.step(op, `${node.name} backward`, step)
+    w.builder.step(op, `${node.name} backward`, step as unknown as Steps[K])
   })
 }
 

@@ -8,8 +8,6 @@ export interface Peak {
   readonly gigabytesPerSecond: number
 }
 
-/** 2^20 multiply-adds each, as in kernels.h. */
-const MULTIPLY_ADDS_PER_ITEM = 2 ** 20
 const ITEMS = 512
 /** Of each of the three arrays: 64 MiB. */
 const STREAM_FLOATS = 2 ** 24
@@ -40,7 +38,7 @@ export async function measurePeak(addon: Addon, threads: number): Promise<Peak> 
     const streaming = { op: 'stream', y: 0, a: STREAM_FLOATS, b: 2 * STREAM_FLOATS, count: STREAM_FLOATS }
     const gigabytesPerSecond = (3 * 4 * STREAM_FLOATS) / (await seconds(streaming)) / 1e9
     const multiplying = { op: 'multiplyAdds', y: 0, items: ITEMS }
-    const gflops = (2 * ITEMS * MULTIPLY_ADDS_PER_ITEM) / (await seconds(multiplying)) / 1e9
+    const gflops = (2 * ITEMS * addon.limits.multiplyAddsPerItem) / (await seconds(multiplying)) / 1e9
     return { gflops, gigabytesPerSecond }
   } finally {
     arena.dispose()

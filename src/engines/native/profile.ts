@@ -1,5 +1,6 @@
 /** Where a program's time goes: milliseconds and, where a step multiplies, GFLOP/s. For benchmarks and tuning. */
-import type { BuiltProgram, Fields } from './program.ts'
+import type { BuiltProgram } from './program.ts'
+import type { Step } from './steps.ts'
 
 export interface StepProfile {
   readonly op: string
@@ -12,37 +13,40 @@ export interface StepProfile {
 
 export function summarise({ program, steps }: BuiltProgram): StepProfile[] {
   const timings = program.timings()
-  return steps.map(({ op, name, fields }, i) => ({
-    op,
-    name,
+  return steps.map((step, i) => ({
+    op: step.op,
+    name: step.name,
     milliseconds: (timings[i] ?? 0) / 1e6,
-    flops: flopsOf(op, fields),
+    flops: flopsOf(step),
   }))
 }
 
-function flopsOf(op: string, fields: Fields): number {
-  const product = (key: string) => (fields[key] as readonly number[]).reduce((a, b) => a * b, 1)
+function flopsOf({ op, fields }: Step): number {
   switch (op) {
     case 'dense':
-    case 'denseBf16':
+    case 'denseBf16': {
+      const { in: from, out, kernel, depth = fields.inChannels, outChannels, transposed } = fields
+      return 2 * product(transposed ? from : out) * product(kernel) * depth * outChannels
+    }
     case 'denseWeightGradient': {
-      const positions = product(fields.transposed ? 'in' : 'out')
-      return 2 * positions * product('kernel') * (fields.depth as number) * (fields.outChannels as number)
+      const { out, kernel, depth = fields.inChannels, outChannels } = fields
+      return 2 * product(out) * product(kernel) * depth * outChannels
     }
     case 'winograd':
-    case 'winogradWeightGradient':
+    case 'winogradWeightGradient': {
       // Those of the convolution, not the fewer ones that are done.
-      return (
-        2 *
-        product('extent') *
-        (fields.temporal ? 3 : 9) *
-        (fields.inChannels as number) *
-        (fields.outChannels as number)
-      )
+      const { extent, temporal, inChannels, outChannels } = fields
+      return 2 * product(extent) * (temporal ? 3 : 9) * inChannels * outChannels
+    }
     case 'channelwise':
+      return (
+        2 * product(fields.transposed ? fields.in : fields.out) * product(fields.kernel) * fields.channels
+      )
     case 'channelwiseWeightGradient':
-      return 2 * product(fields.transposed ? 'in' : 'out') * product('kernel') * (fields.channels as number)
+      return 2 * product(fields.out) * product(fields.kernel) * fields.channels
     default:
       return 0
   }
 }
+
+const product = (axes: readonly number[]): number => axes.reduce((a, b) => a * b, 1)

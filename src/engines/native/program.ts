@@ -3,6 +3,7 @@
  * arena follows from when it is first written and last read, so that memory is used again as soon as possible.
  */
 import type { Addon, NativeMemory, NativeProgram } from './addon.ts'
+import type { Ref, Step, StepKind, Steps } from './steps.ts'
 
 /** Floats that a run computes. */
 export interface Value {
@@ -25,24 +26,12 @@ export interface External {
   readonly count: number
 }
 
-type Field = number | boolean | string | readonly number[] | Value | Constant | External | undefined
-export type Fields = Readonly<Record<string, Field>>
-
-interface Step {
-  readonly op: string
-  readonly name: string
-  readonly fields: Fields
-}
-
 /** 16 floats are a cache line and the widest vector. */
 const ALIGNMENT = 16
 /**
  * Added between values: two values a multiple of 4 KiB apart would fight for the same lines of the first cache.
  */
 const STAGGER = 80
-
-/** As in kernels.h. */
-const FIRST_EXTERNAL = -(2 ** 50)
 
 export class ProgramBuilder {
   readonly #steps: Step[] = []
@@ -63,8 +52,9 @@ export class ProgramBuilder {
     return this.#externals.push(count) - 1
   }
 
-  step(op: string, name: string, fields: Fields): void {
-    this.#steps.push({ op, name, fields })
+  step<K extends StepKind>(op: K, name: string, fields: Steps[K]): void {
+    // The pair is of one kind, which the union of pairs cannot say.
+    this.#steps.push({ op, name, fields } as Step)
   }
 
   get steps(): readonly Step[] {
@@ -78,16 +68,16 @@ export class ProgramBuilder {
 
   build(addon: Addon, constants: NativeMemory | undefined, timed: boolean): BuiltProgram {
     const { offsets, floats } = place(this.#steps, this.#kept)
-    const encode = (field: Field): unknown => {
-      if (typeof field !== 'object' || Array.isArray(field)) return field
-      const placed = field as Value | Constant | External
+    const encode = (field: unknown): unknown => {
+      if (typeof field !== 'object' || field === null || Array.isArray(field)) return field
+      const placed = field as Ref
       if (placed.kind === 'constant') return -1 - placed.start
-      return placed.kind === 'external' ? FIRST_EXTERNAL - placed.index : offsets.get(placed)!
+      return placed.kind === 'external' ? addon.limits.firstExternal - placed.index : offsets.get(placed)!
     }
     const steps = this.#steps.map(({ op, name, fields }) => ({
       op,
       name,
-      ...Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, encode(field)])),
+      ...Object.fromEntries(Object.entries(fields as object).map(([key, field]) => [key, encode(field)])),
     }))
     const program = new addon.Program({ steps, externals: this.#externals, arena: floats, timed }, constants)
     return { program, floats, offsetOf: (value) => offsets.get(value)!, steps: this.#steps }
@@ -99,7 +89,7 @@ export interface BuiltProgram {
   /** Floats of the arena that a run needs. */
   readonly floats: number
   offsetOf(value: Value): number
-  readonly steps: readonly { readonly op: string; readonly name: string; readonly fields: Fields }[]
+  readonly steps: readonly Step[]
 }
 
 interface Life {
@@ -112,8 +102,8 @@ interface Life {
 function place(steps: readonly Step[], kept: ReadonlySet<Value>) {
   const lives = new Map<Value, Life>()
   steps.forEach(({ fields }, index) => {
-    for (const field of Object.values(fields)) {
-      if (typeof field !== 'object' || !('kind' in field) || field.kind !== 'value') continue
+    for (const field of Object.values(fields as object)) {
+      if (!isValue(field)) continue
       const life = lives.get(field)
       if (life) life.last = index
       else lives.set(field, { value: field, first: index, last: index })
@@ -141,5 +131,8 @@ function place(steps: readonly Step[], kept: ReadonlySet<Value>) {
   }
   return { offsets, floats }
 }
+
+const isValue = (field: unknown): field is Value =>
+  typeof field === 'object' && field !== null && 'kind' in field && field.kind === 'value'
 
 const sizeInArena = ({ count }: Value): number => Math.ceil(count / ALIGNMENT) * ALIGNMENT + STAGGER

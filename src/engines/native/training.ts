@@ -3,13 +3,13 @@
  * full-size buffers. Each layer writes its forward steps and leaves a function that writes its backward ones;
  * these run in reverse order, so that a node's gradient is complete before it is read.
  */
-import { inputsOf } from '../../network/graph.ts'
+import { type ActivationFunction, inputsOf } from '../../network/graph.ts'
 import type { ParameterSlice } from '../../network/parameters.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { Normalisation } from '../engine.ts'
 import type { Addon } from './addon.ts'
 import type { Workshop } from './engine.ts'
-import { ACTIVATIONS, countOf, positionsOf } from './geometry.ts'
+import { countOf, positionsOf } from './geometry.ts'
 import { writeLayer } from './layers.ts'
 import { type External, ProgramBuilder, type Value } from './program.ts'
 
@@ -229,10 +229,13 @@ export class TrainingWriter {
   }
 
   /** The activation behind a node, if it has no other reader, as part of the node. */
-  takeActivation(name: string): { readonly last: string; readonly activation: number } {
+  takeActivation(name: string): {
+    readonly last: string
+    readonly activation: ActivationFunction | undefined
+  } {
     const next = this.onlyReader(name)
-    if (!next || !isKind(next, 'activation')) return { last: name, activation: 0 }
-    return { last: this.take(next), activation: ACTIVATIONS[next.node.activation] }
+    if (!next || !isKind(next, 'activation')) return { last: name, activation: undefined }
+    return { last: this.take(next), activation: next.node.activation }
   }
 
   /** Marks a node as written by an earlier one. */

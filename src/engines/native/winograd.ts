@@ -2,7 +2,8 @@
 import type { Shape } from '../../network/resolve.ts'
 import type { Addon, WinogradSizes } from './addon.ts'
 import { extentOf, positionsOf, tapsOf, type Window } from './geometry.ts'
-import type { Fields, ProgramBuilder } from './program.ts'
+import type { ProgramBuilder } from './program.ts'
+import type { Steps } from './steps.ts'
 
 /**
  * What the weights' transform costs, too: `constant` weights are transformed once, `changing` ones in every run;
@@ -56,14 +57,14 @@ export function winogradSizes(
 }
 
 /** Writes a step `winograd` or `winogradWeightGradient` with the scratch memory that it needs. */
-export function writeWinograd(
+export function writeWinograd<K extends 'winograd' | 'winogradWeightGradient'>(
   { addon, threads }: { readonly addon: Pick<Addon, 'winogradScratch'>; readonly threads: number },
   builder: ProgramBuilder,
-  op: 'winograd' | 'winogradWeightGradient',
+  op: K,
   name: string,
   sizes: WinogradSizes,
-  fields: Fields,
+  fields: Omit<Steps[K], keyof WinogradSizes | 'scratch' | 'threads'>,
 ): void {
   const scratch = builder.value(`${name} scratch`, addon.winogradScratch({ op, threads, ...sizes }))
-  builder.step(op, name, { ...sizes, ...fields, scratch, threads })
+  builder.step(op, name, { ...sizes, ...fields, scratch, threads } as unknown as Steps[K])
 }
