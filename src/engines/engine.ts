@@ -109,6 +109,13 @@ export interface Trainer {
   /** The gradients since the last step, at full size, by parameter name; valid until the next call. */
   gradients(): ReadonlyMap<string, Float32Array>
   /**
+   * Puts others in their place, one for each parameter: the sum over several machines, say. To be called between
+   * `accumulate` and `step`, while neither is under way.
+   *
+   * @throws MnVideoError `usage` naming a parameter that lacks a gradient of its size
+   */
+  setGradients(gradients: ReadonlyMap<string, Float32Array>): void
+  /**
    * One optimiser step: changes the weights in place, says so (`touch`) and zeroes the gradients.
    *
    * @returns the norm of all gradients together, before clipping to `clipNorm`

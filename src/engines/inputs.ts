@@ -160,6 +160,18 @@ export function checkTrainerOptions(weights: ParameterStore, options: TrainerOpt
   if (normalisation !== undefined) checkNormalisation(normalisation)
 }
 
+/** @throws MnVideoError `usage` naming a parameter that lacks a gradient of its size */
+export function checkGradients(weights: ParameterStore, gradients: ReadonlyMap<string, Float32Array>): void {
+  if (!types.isMap(gradients))
+    throw new MnVideoError('usage', `gradients must be a map by parameter name, not ${kindOf(gradients)}.`)
+  for (const [name, { length }] of weights.values) {
+    const given = gradients.get(name)
+    if (types.isFloat32Array(given) && given.length === length) continue
+    const found = types.isFloat32Array(given) ? `${given.length} values` : kindOf(given)
+    throw new MnVideoError('usage', `the gradient of "${name}" must be ${length} floats, not ${found}.`)
+  }
+}
+
 /** @throws MnVideoError `usage` naming the rate of a step that is out of bounds */
 export function checkRates(rates: { readonly learningRate: number; readonly clipNorm?: number }): void {
   requireOptions('a step', rates)

@@ -1,13 +1,13 @@
-/** Trains through the add-on: one program per configuration, batch size and kind of loss; one for the optimiser. */
+/** Trains through the add-on: one program per configuration, batch size and kind of loss. */
 
 import type { Inputs } from '../../frames/batch.ts'
 import type { Network } from '../../network/graph.ts'
-import { decays } from '../../network/parameters.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'
-import { type ParameterStore, parametersOf } from '../../network/store.ts'
+import type { ParameterStore } from '../../network/store.ts'
 import type { AccumulateOptions, Target, Trainer, TrainerOptions } from '../engine.ts'
 import {
   checkAccumulateOptions,
+  checkGradients,
   checkOpen,
   checkRates,
   checkTarget,
@@ -17,8 +17,9 @@ import {
 import { averagePositions } from '../scores.ts'
 import type { External } from './addon.ts'
 import type { Workshop } from './engine.ts'
+import { type Floats, floatsOf, Optimiser } from './optimiser.ts'
 import { type StepProfile, summarise } from './profile.ts'
-import { type BuiltProgram, ProgramBuilder, type Value } from './program.ts'
+import type { BuiltProgram, Value } from './program.ts'
 import { type TrainingOptions, type TrainingProgram, writeTraining } from './training.ts'
 
 interface Entry {
@@ -45,9 +46,8 @@ export class NativeTrainer implements Trainer {
   readonly #parameters: ReadonlyMap<string, Float32Array>
   /** The version of the store that `#parameters` has. */
   #version = Number.NaN
-  readonly #gradients: ReadonlyMap<string, Float32Array>
-  readonly #velocities: ReadonlyMap<string, Float32Array>
-  readonly #optimiser: { readonly built: BuiltProgram; readonly norm: Value }
+  readonly #gradients: Floats
+  readonly #optimiser: Optimiser
   #programs: Entry[] = []
   #isOpen = true
 
@@ -57,12 +57,9 @@ export class NativeTrainer implements Trainer {
     this.#network = network
     this.#weights = weights
     this.#options = options
-    const zeros = (floats: (count: number) => Float32Array) =>
-      new Map([...weights.values].map(([name, { length }]) => [name, floats(length)]))
-    this.#parameters = zeros((count) => new Float32Array(count))
-    this.#gradients = zeros(undetachable)
-    this.#velocities = zeros(undetachable)
-    this.#optimiser = this.#writeOptimiser()
+    this.#parameters = floatsOf(weights)
+    this.#gradients = floatsOf(weights)
+    this.#optimiser = new Optimiser(workshop, network, weights, options)
   }
 
   async accumulate(subNetwork: SubNetwork, inputs: Inputs, target: Target, options: AccumulateOptions = {}) {
@@ -89,32 +86,25 @@ export class NativeTrainer implements Trainer {
     })
   }
 
-  gradients(): ReadonlyMap<string, Float32Array> {
+  gradients(): Floats {
     return this.#gradients
   }
 
-  velocities(): ReadonlyMap<string, Float32Array> {
-    return this.#velocities
+  setGradients(gradients: Floats): void {
+    this.#checkOpen()
+    checkGradients(this.#weights, gradients)
+    for (const [name, values] of this.#gradients) values.set(gradients.get(name)!)
+  }
+
+  velocities(): Floats {
+    return this.#optimiser.velocities
   }
 
   async step(rates: { readonly learningRate: number; readonly clipNorm?: number }) {
     this.#checkOpen()
     checkRates(rates)
     this.#readWeights()
-    const { learningRate, clipNorm } = rates
-    const { built, norm } = this.#optimiser
-    const { momentum, weightDecay } = this.#options
-    const given = Float32Array.of(learningRate, momentum, clipNorm ?? 0, weightDecay)
-    const externals: External[] = [...this.#parameters].flatMap(([name, parameter]) => [
-      parameter,
-      this.#gradients.get(name)!,
-      this.#velocities.get(name)!,
-    ])
-    const gradientNorm = await this.#workshop.run(built, [...externals, given], (arena) => {
-      const value = new Float32Array(1)
-      arena.read(built.offsetOf(norm), value)
-      return value[0]!
-    })
+    const gradientNorm = await this.#optimiser.step(this.#parameters, this.#gradients, rates)
     for (const [name, values] of this.#parameters) this.#weights.of(name, values.length).set(values)
     this.#weights.touch()
     this.#version = this.#weights.version
@@ -203,45 +193,7 @@ export class NativeTrainer implements Trainer {
     if (this.#programs.length > PROGRAM_LIMIT) this.#workshop.retire(this.#programs.shift()!.built.program)
     return entry
   }
-
-  #writeOptimiser() {
-    const builder = new ProgramBuilder()
-    const norm = builder.value('gradient norm', 2)
-    builder.keep(norm)
-    const { nesterov, decayRule = 'dense' } = this.#options
-    const roles = new Map(parametersOf(this.#network).map(({ name, role }) => [name, role]))
-    const externals = [...this.#weights.values].map(([name, { length: count }]) => ({
-      name,
-      count,
-      parameter: builder.external(count),
-      gradient: builder.external(count),
-      velocity: builder.external(count),
-    }))
-    const scalars = builder.external(4)
-    externals.forEach(({ name, count, gradient }, index) => {
-      builder.step('squareSum', name, {
-        ...{ external: gradient, count, norm },
-        first: index === 0,
-        finish: index === externals.length - 1,
-      })
-    })
-    for (const { name, count, parameter, gradient, velocity } of externals) {
-      builder.step('descend', name, {
-        ...{ parameter, gradient, velocity, scalars, norm, count },
-        decay: decays(roles.get(name)!, decayRule),
-        nesterov,
-      })
-    }
-    const { addon, timed } = this.#workshop
-    return { built: builder.build(addon, undefined, timed), norm }
-  }
 }
-
-/**
- * Floats that callers are given and programs change in place: memory that is shared can be neither transferred nor
- * shrunk, so that it stays where it is while a program runs.
- */
-const undetachable = (count: number): Float32Array => new Float32Array(new SharedArrayBuffer(4 * count))
 
 /** The rows that the softmax is compared with, in an array of our own; the target has been checked. */
 function probabilitiesOf(target: Target, batch: number, classes: number): Float32Array {

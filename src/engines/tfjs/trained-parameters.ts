@@ -16,7 +16,8 @@ export interface SliceGradient {
   readonly gradient: tf.Tensor
 }
 
-export interface TrainedParameters extends Pick<Trainer, 'gradients' | 'velocities' | 'step' | 'dispose'> {
+export interface TrainedParameters
+  extends Pick<Trainer, 'gradients' | 'setGradients' | 'velocities' | 'step' | 'dispose'> {
   /** What a sub-network uses of a parameter, as a tensor that the surrounding tidy frees. */
   use(slice: ParameterSlice): tf.Tensor
   /** Adds the gradients of one backward pass. */
@@ -45,6 +46,9 @@ export const openHostParameters: OpenParameters = (network, weights, options) =>
       }
     },
     gradients: () => sgd.gradients,
+    setGradients(gradients) {
+      for (const [name, values] of sgd.gradients) values.set(gradients.get(name)!)
+    },
     velocities: () => sgd.velocities,
     step: async (rates) => sgd.step(rates),
     dispose() {},
@@ -130,6 +134,7 @@ export const openDeviceParameters: OpenParameters = (network, weights, options) 
       })
     },
     gradients: () => download(device.gradients.get(), host.gradients),
+    setGradients: (gradients) => device.gradients.set(upload(gradients)),
     velocities() {
       if (!velocitiesShared) download(device.velocities.get(), host.velocities)
       velocitiesShared = true

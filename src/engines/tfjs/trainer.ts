@@ -12,6 +12,7 @@ import type { BatchNormStatistics, ParameterStore } from '../../network/store.ts
 import type { Trainer, TrainerOptions } from '../engine.ts'
 import {
   checkAccumulateOptions,
+  checkGradients,
   checkInputs,
   checkOpen,
   checkRates,
@@ -66,6 +67,11 @@ export function createTrainer(
     gradients() {
       activate()
       return parameters.gradients()
+    },
+    setGradients(gradients) {
+      activate()
+      checkGradients(weights, gradients)
+      parameters.setGradients(gradients)
     },
     velocities() {
       activate()
