@@ -1,6 +1,7 @@
 /** Shapes and codes in the form that the add-on's steps take them. */
 import type { Triple } from '../../network/graph.ts'
 import type { Shape } from '../../network/resolve.ts'
+import type { Window } from '../planning/computed-graph.ts'
 
 /** [batch, frames, height, width]. */
 export const extentOf = (batch: number, { frames, height, width }: Shape): number[] => [
@@ -17,12 +18,6 @@ export const countOf = (batch: number, shape: Shape): number => batch * position
 
 export const NO_PADDING: Triple = [0, 0, 0]
 export const UNIT: Triple = [1, 1, 1]
-
-export interface Window {
-  readonly kernel: Triple
-  readonly stride: Triple
-  readonly padding: Triple
-}
 
 export const tapsOf = (kernel: Triple): number => kernel[0] * kernel[1] * kernel[2]
 

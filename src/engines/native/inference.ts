@@ -5,16 +5,11 @@
  */
 
 import { MnVideoError } from '../../errors.ts'
-import {
-  type ActivationFunction,
-  inputsOf,
-  type Node,
-  type NodeKind,
-  type NodeOf,
-} from '../../network/graph.ts'
+import type { ActivationFunction, Node, NodeKind, NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'
 import type { CompileOptions } from '../engine.ts'
+import { type Border, bordered, ComputedGraph, type Window, windowOver } from '../planning/computed-graph.ts'
 import type { Addon } from './addon.ts'
 import type { Constants } from './constants.ts'
 import {
@@ -26,7 +21,6 @@ import {
   positionsOf,
   tapsOf,
   UNIT,
-  type Window,
 } from './geometry.ts'
 import { type Constant, ProgramBuilder, type Value } from './program.ts'
 import { winogradSizes, writeWinograd } from './winograd.ts'
@@ -71,13 +65,12 @@ class Writer {
   readonly #pending = new Map<string, Pending>()
   /** Row sums of values whose mean is asked for, by node name. */
   readonly #sums = new Map<string, { readonly value: Value; readonly parts: number }>()
-  readonly #borders = new Map<string, { readonly height: number; readonly width: number }>()
+  readonly #borders = new Map<string, Border>()
   readonly #done = new Set<string>()
   /** Convolutions that stay in float32: those that compute gates. They cost next to nothing and scale everything. */
   readonly #exact = new Set<string>()
   readonly #inputs: string[] = []
-  readonly #nodes: readonly ResolvedNode[]
-  readonly #readers = new Map<string, ResolvedNode[]>()
+  readonly #graph: ComputedGraph
   readonly #subNetwork: SubNetwork
   readonly #weights: ParameterStore
   readonly #constants: Constants
@@ -93,19 +86,14 @@ class Writer {
     this.#weights = weights
     this.#constants = constants
     this.#options = options
-    const { network, nodes } = subNetwork
-    // What comes after the classifier only averages its positions, which the caller does.
-    this.#nodes = nodes.slice(0, network.nodes.findIndex(({ name }) => name === network.classifier) + 1)
-    for (const resolved of this.#nodes) {
-      for (const name of new Set(inputsOf(resolved.node))) {
-        this.#readers.set(name, [...(this.#readers.get(name) ?? []), resolved])
-      }
+    this.#graph = new ComputedGraph(subNetwork, options.keep)
+    for (const resolved of this.#graph.nodes) {
       if (isKind(resolved, 'gate')) this.#keepExact(resolved.node.gate)
     }
   }
 
   write(): InferenceProgram {
-    for (const resolved of this.#nodes) {
+    for (const resolved of this.#graph.nodes) {
       if (!this.#done.has(resolved.node.name)) this.#writeNode(resolved)
     }
     const outputs = new Map([...this.#options.keep].map((name) => [name, this.#read(name)]))
@@ -115,7 +103,7 @@ class Writer {
 
   /** Follows a gate back to the mean that it is computed from. */
   #keepExact(name: string): void {
-    const { node } = this.#nodes.find((resolved) => resolved.node.name === name)!
+    const { node } = this.#graph.nodes.find((resolved) => resolved.node.name === name)!
     if (node.kind === 'conv') this.#exact.add(name)
     if (node.kind === 'conv' || node.kind === 'activation') this.#keepExact(node.input)
   }
@@ -194,28 +182,17 @@ class Writer {
 
   #input(resolved: ResolvedNode<NodeOf<'input'>>): void {
     const { node, shape } = resolved
-    const border = this.#borderFor(resolved)
+    const border = this.#graph.borderOf(node)
     if (border) this.#borders.set(node.name, border)
-    const { height, width } = border ?? { height: 0, width: 0 }
-    const padded = { ...shape, height: shape.height + 2 * height, width: shape.width + 2 * width }
     this.#inputs.push(node.name)
     this.#builder.step('input', node.name, {
-      y: this.#output(node.name, padded),
+      y: this.#output(node.name, bordered(shape, border)),
       in: extentOf(this.#options.batch, shape),
-      borderHeight: height,
-      borderWidth: width,
+      borderHeight: border?.height ?? 0,
+      borderWidth: border?.width ?? 0,
       external: this.#builder.external(countOf(this.#options.batch, shape)),
       ...normalisationFields(this.#options.normalisation),
     })
-  }
-
-  /** Zeros around the frames let a first convolution read the columns of its kernel as one run. */
-  #borderFor({ node }: ResolvedNode<NodeOf<'input'>>) {
-    const readers = this.#readers.get(node.name) ?? []
-    const reader = readers[0]
-    if (readers.length !== 1 || this.#options.keep.has(node.name)) return undefined
-    if (reader?.node.kind !== 'conv' || reader.node.kernel[2] === 1) return undefined
-    return { height: reader.node.padding[1], width: reader.node.padding[2] }
   }
 
   #dense(resolved: ResolvedNode<NodeOf<'conv' | 'linear'>>): void {
@@ -224,19 +201,10 @@ class Writer {
     const chain = this.#chain(resolved)
     const inChannels = inputs[0]!.channels
     const outChannels = resolved.shape.channels
-    let window: Window = conv ? windowOf(conv) : { kernel: UNIT, stride: UNIT, padding: NO_PADDING }
-    let input = inputs[0]!
-    let depth = inChannels
     const border = this.#borders.get(node.input)
-    if (border) {
-      input = { ...input, height: input.height + 2 * border.height, width: input.width + 2 * border.width }
-      depth = inChannels * window.kernel[2]
-      window = {
-        kernel: [window.kernel[0], window.kernel[1], 1],
-        stride: window.stride,
-        padding: [window.padding[0], 0, 0],
-      }
-    }
+    const whole: Window = conv ?? { kernel: UNIT, stride: UNIT, padding: NO_PADDING }
+    const { window, depth } = windowOver(whole, inChannels, border)
+    const input = bordered(inputs[0]!, border)
     const gated = isPointwise(window) ? this.#pending.get(node.input) : undefined
     const taps = tapsOf(window.kernel)
     const filter = () => this.#foldedWeights(resolved, chain.batchNorm)
@@ -280,9 +248,9 @@ class Writer {
     const chain = this.#chain(resolved)
     const { batch } = this.#options
     const key = `${node.name}${chain.batchNorm ? ' folded' : ''}`
-    const averaged = (this.#readers.get(chain.last) ?? []).some(
-      (reader) => isKind(reader, 'globalPool') && isWhole(reader),
-    )
+    const averaged = this.#graph
+      .readersOf(chain.last)
+      .some((reader) => isKind(reader, 'globalPool') && isWhole(reader))
     const parts = shape.frames * shape.height
     const sums = averaged
       ? this.#builder.value(`${chain.last} sums`, batch * parts * shape.channels)
@@ -313,12 +281,12 @@ class Writer {
     let last = resolved
     let batchNorm: BatchNorm | undefined
     let residual: Value | undefined
-    const next = this.#onlyReader(last)
+    const next = this.#graph.onlyReader(last.node.name)
     if (next && isKind(next, 'batchNorm') && this.#options.statistics !== 'batch') {
       batchNorm = next
       last = this.#absorb(next)
     }
-    const sum = this.#onlyReader(last)
+    const sum = this.#graph.onlyReader(last.node.name)
     if (resolved.node.kind === 'conv' && sum && isKind(sum, 'add')) {
       const other = sum.node.inputs.find((name) => name !== last.node.name)
       if (other && this.#values.has(other)) {
@@ -331,15 +299,9 @@ class Writer {
   }
 
   #withActivation(last: ResolvedNode): { last: string; activation: ActivationFunction | undefined } {
-    const next = this.#onlyReader(last)
+    const next = this.#graph.onlyReader(last.node.name)
     if (!next || !isKind(next, 'activation')) return { last: last.node.name, activation: undefined }
     return { last: this.#absorb(next).node.name, activation: next.node.activation }
-  }
-
-  /** The single reader of a node that nobody observes. */
-  #onlyReader({ node }: ResolvedNode): ResolvedNode | undefined {
-    const readers = this.#readers.get(node.name) ?? []
-    return readers.length === 1 && !this.#options.keep.has(node.name) ? readers[0] : undefined
   }
 
   #absorb<N extends Node>(resolved: ResolvedNode<N>): ResolvedNode<N> {
@@ -383,14 +345,8 @@ class Writer {
     const { node, shape } = resolved
     const { last, activation } = this.#withActivation(resolved)
     const pending = { source: this.#read(node.input), gates: this.#read(node.gate), activation }
-    const readers = this.#readers.get(last) ?? []
-    const reader = readers[0]
-    const onTheWay =
-      readers.length === 1 &&
-      !this.#options.keep.has(last) &&
-      reader?.node.kind === 'conv' &&
-      isPointwise(reader.node)
-    if (onTheWay) this.#pending.set(last, pending)
+    const reader = this.#graph.onlyReader(last)?.node
+    if (reader?.kind === 'conv' && isPointwise(reader)) this.#pending.set(last, pending)
     else this.#pointwise(last, shape, { a: pending.source, gates: pending.gates, activation })
   }
 

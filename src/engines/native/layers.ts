@@ -1,16 +1,9 @@
 /** How each kind of node trains: its forward steps, and its backward ones. */
+
 import type { NodeKind, NodeOf } from '../../network/graph.ts'
-import { isKind, type ResolvedNode, type Shape } from '../../network/resolve.ts'
-import {
-  countOf,
-  extentOf,
-  NO_PADDING,
-  normalisationFields,
-  positionsOf,
-  tapsOf,
-  UNIT,
-  type Window,
-} from './geometry.ts'
+import { isKind, type ResolvedNode } from '../../network/resolve.ts'
+import { bordered, type Window, windowOver } from '../planning/computed-graph.ts'
+import { countOf, extentOf, NO_PADDING, normalisationFields, positionsOf, tapsOf, UNIT } from './geometry.ts'
 import type { External, Value } from './program.ts'
 import type { Steps } from './steps.ts'
 import type { TrainingWriter } from './training.ts'
@@ -41,38 +34,26 @@ export function writeLayer(w: TrainingWriter, resolved: ResolvedNode): void {
 }
 
 function input(w: TrainingWriter, { node, shape }: ResolvedNode<NodeOf<'input'>>): void {
-  const reader = w.onlyReader(node.name)?.node
-  const conv = reader?.kind === 'conv' && reader.kernel[2] > 1 ? reader : undefined
-  const border = { height: conv?.padding[1] ?? 0, width: conv?.padding[2] ?? 0 }
-  if (conv) w.borders.set(node.name, border)
+  const border = w.graph.borderOf(node)
+  if (border) w.borders.set(node.name, border)
   w.builder.step('input', node.name, {
     y: w.output(node.name, countOf(w.batch, bordered(shape, border))),
     in: extentOf(w.batch, shape),
-    borderHeight: border.height,
-    borderWidth: border.width,
+    borderHeight: border?.height ?? 0,
+    borderWidth: border?.width ?? 0,
     external: w.inputIndex(node.name),
     ...normalisationFields(w.normalisation),
   })
 }
-
-const bordered = (shape: Shape, { height, width }: { height: number; width: number }): Shape => ({
-  ...shape,
-  height: shape.height + 2 * height,
-  width: shape.width + 2 * width,
-})
 
 function dense(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'conv' | 'linear'>>): void {
   const { node, shape, parameters } = resolved
   const given = resolved.inputs[0]!
   const border = w.borders.get(node.input)
   const full: Window = node.kind === 'conv' ? node : { kernel: UNIT, stride: UNIT, padding: NO_PADDING }
-  // Columns of an input with a border are read as one run: fewer, longer taps.
-  const window: Window = border
-    ? { kernel: [full.kernel[0], full.kernel[1], 1], stride: full.stride, padding: [full.padding[0], 0, 0] }
-    : { kernel: full.kernel, stride: full.stride, padding: full.padding }
-  const depth = border ? given.channels * full.kernel[2] : given.channels
+  const { window, depth } = windowOver(full, given.channels, border)
   const taps = tapsOf(window.kernel)
-  const inExtent = extentOf(w.batch, border ? bordered(given, border) : given)
+  const inExtent = extentOf(w.batch, bordered(given, border))
   const outExtent = extentOf(w.batch, shape)
   const [weight, bias] = parameters
   const winogradFor = (use: WinogradUse) =>
@@ -215,7 +196,7 @@ function batchNorm(w: TrainingWriter, resolved: ResolvedNode<NodeOf<'batchNorm'>
   const { channels } = shape
   const rows = w.batch * positionsOf(shape)
   let end = node.name
-  const sum = w.onlyReader(node.name)
+  const sum = w.graph.onlyReader(node.name)
   let other: string | undefined
   if (sum && isKind(sum, 'add')) {
     other = sum.node.inputs.find((name) => name !== node.name && w.has(name))

@@ -3,10 +3,12 @@
  * full-size buffers. Each layer writes its forward steps and leaves a function that writes its backward ones;
  * these run in reverse order, so that a node's gradient is complete before it is read.
  */
-import { type ActivationFunction, inputsOf } from '../../network/graph.ts'
+
+import type { ActivationFunction } from '../../network/graph.ts'
 import type { ParameterSlice } from '../../network/parameters.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
 import type { Normalisation } from '../engine.ts'
+import { type Border, ComputedGraph } from '../planning/computed-graph.ts'
 import type { Addon } from './addon.ts'
 import type { Workshop } from './engine.ts'
 import { countOf, positionsOf } from './geometry.ts'
@@ -51,13 +53,12 @@ export class TrainingWriter {
   readonly normalisation: Normalisation | undefined
   readonly backwards: boolean
   /** Zeros around an input that its only reader asks for. */
-  readonly borders = new Map<string, { readonly height: number; readonly width: number }>()
+  readonly borders = new Map<string, Border>()
   readonly moments: { name: string; mean: Value; variance: Value; rows: number }[] = []
   readonly external: TrainingProgram['external']
   readonly #options: TrainingOptions
   readonly #subNetwork: SubNetwork
-  readonly #nodes: readonly ResolvedNode[]
-  readonly #readers = new Map<string, ResolvedNode[]>()
+  readonly graph: ComputedGraph
   readonly #values = new Map<string, Value>()
   readonly #aliases = new Map<string, string>()
   readonly #gradients = new Map<string, Value>()
@@ -81,19 +82,14 @@ export class TrainingWriter {
     this.backwards = options.purpose !== 'statistics'
     this.#options = options
     this.#subNetwork = subNetwork
-    const { network, nodes } = subNetwork
-    this.#nodes = nodes.slice(0, network.nodes.findIndex(({ name }) => name === network.classifier) + 1)
-    for (const resolved of this.#nodes) {
-      for (const name of new Set(inputsOf(resolved.node))) {
-        this.#readers.set(name, [...(this.#readers.get(name) ?? []), resolved])
-      }
-    }
-    for (const resolved of this.#nodes) {
+    const { network } = subNetwork
+    this.graph = new ComputedGraph(subNetwork)
+    for (const resolved of this.graph.nodes) {
       if (!isKind(resolved, 'input')) continue
       this.#inputs.push(resolved.node.name)
       this.builder.external(countOf(this.batch, resolved.shape))
     }
-    for (const { parameters } of this.#nodes) {
+    for (const { parameters } of this.graph.nodes) {
       for (const { name, fullShape } of parameters) {
         const count = fullShape.reduce((product, axis) => product * axis, 1)
         this.#parameters.set(name, {
@@ -110,7 +106,7 @@ export class TrainingWriter {
   }
 
   write(): TrainingProgram {
-    for (const resolved of this.#nodes) {
+    for (const resolved of this.graph.nodes) {
       if (!this.#done.has(resolved.node.name)) writeLayer(this, resolved)
     }
     const { classifier } = this.#subNetwork.network
@@ -222,18 +218,12 @@ export class TrainingWriter {
     })
   }
 
-  /** The single reader of a node. */
-  onlyReader(name: string): ResolvedNode | undefined {
-    const readers = this.#readers.get(name) ?? []
-    return readers.length === 1 ? readers[0] : undefined
-  }
-
   /** The activation behind a node, if it has no other reader, as part of the node. */
   takeActivation(name: string): {
     readonly last: string
     readonly activation: ActivationFunction | undefined
   } {
-    const next = this.onlyReader(name)
+    const next = this.graph.onlyReader(name)
     if (!next || !isKind(next, 'activation')) return { last: name, activation: undefined }
     return { last: this.take(next), activation: next.node.activation }
   }

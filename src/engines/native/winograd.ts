@@ -1,7 +1,9 @@
 /** Which convolutions Winograd's minimal filtering computes: the only place that decides it. */
+
 import type { Shape } from '../../network/resolve.ts'
+import type { Window } from '../planning/computed-graph.ts'
 import type { Addon, WinogradSizes } from './addon.ts'
-import { extentOf, positionsOf, tapsOf, type Window } from './geometry.ts'
+import { extentOf, positionsOf, tapsOf } from './geometry.ts'
 import type { ProgramBuilder } from './program.ts'
 import type { Steps } from './steps.ts'
 
