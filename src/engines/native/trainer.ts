@@ -57,7 +57,10 @@ export class NativeTrainer implements Trainer {
     this.#network = network
     this.#weights = weights
     this.#options = options
-    this.#parameters = floatsOf(weights)
+    // Not shared, which nobody needs here and which copies more slowly.
+    this.#parameters = new Map(
+      [...weights.values].map(([name, { length }]) => [name, new Float32Array(length)]),
+    )
     this.#gradients = floatsOf(weights)
     this.#optimiser = new Optimiser(workshop, network, weights, options)
   }
