@@ -1,5 +1,5 @@
-// Checks that modules import downwards alone: each folder of src only from those that stand before it here. With a name
-// from docs/architecture.md for each, the list is the order in which the program is read.
+// Checks that modules import downwards alone: each folder of src only from those that stand before it in this list, which
+// docs/architecture.md describes.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -2,7 +2,6 @@
  * Checks the options that callers of the library give, who may write plain JavaScript: a misspelt or mistaken one must
  * not quietly be left out. One table per call says which options there are and what each must be.
  */
-
 import { fileURLToPath } from 'node:url'
 import { MnVideoError } from './errors.ts'
 import { suggestion } from './suggestion.ts'

@@ -1,5 +1,4 @@
 /** Plain text tables: columns aligned, two spaces between them. */
-
 import { shown } from '../errors.ts'
 import { wilson } from '../runs/interval.ts'
 

@@ -5,6 +5,7 @@ import { applyOverrides, loadConfig, presetNames } from '../config/index.ts'
 import type { Precision } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { type TestEvent, type Tested, testRun } from '../evaluation/test-run.ts'
+import { isFolder } from '../files/exists.ts'
 import { configurationKey } from '../network/resolve.ts'
 import { frontierOf } from '../runs/frontier.ts'
 import { isShownHigher } from '../runs/interval.ts'
@@ -99,11 +100,7 @@ async function folderOf(run: string, set: readonly string[]): Promise<string> {
     )
   }
   const folder = folderFor(run, applyOverrides(await loadConfig(run), set))
-  const isTrained = await stat(folder).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (isTrained) return folder
+  if (await isFolder(folder)) return folder
   throw new MnVideoError(
     'run',
     `${folder}: there is no such run. Train it first: mn-video train ${shellQuoted(run)}`,

@@ -1,9 +1,10 @@
 /** Configuration files: finding and reading them. What is in them is read by `parse.ts`. */
 import { existsSync } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { isFile, isFolder } from '../files/exists.ts'
 import { readText } from '../files/read.ts'
 import { parseConfig } from './parse.ts'
 import { show } from './problems.ts'
@@ -50,18 +51,6 @@ export async function presetNames(): Promise<string[]> {
     .map((file) => file.slice(0, -4))
     .sort()
 }
-
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  )
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 
 /** The text of a configuration file; undefined where there is none. */
 async function textIn(file: string): Promise<string | undefined> {

@@ -2,7 +2,6 @@
  * From the values that were given to a complete configuration: checks each value, fills in the defaults,
  * refuses what makes no sense. Where the values came from is the caller's business.
  */
-
 import { MnVideoError } from '../errors.ts'
 import { suggestion } from '../suggestion.ts'
 import { conflicts } from './checks.ts'

@@ -2,7 +2,6 @@
  * What an engine is: it turns a sub-network and weights into something that runs. Two engines implement
  * this; nothing else in the program knows how a network is computed.
  */
-
 import type { Inputs } from '../frames/batch.ts'
 import type { Network } from '../network/graph.ts'
 import type { DecayRule } from '../network/parameters.ts'

@@ -1,5 +1,4 @@
 /** Classifies a video or an image at a chosen cost: decode its views, run them, average their scores. */
-
 import { throwIfCancelled } from '../errors.ts'
 import type { Inputs } from '../frames/batch.ts'
 import { checkPath } from '../options.ts'

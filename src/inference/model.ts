@@ -1,5 +1,4 @@
 /** A model ready to classify: a run's weights and query table on an engine, with compiled plans kept. */
-
 import type { Config } from '../config/index.ts'
 import type { Engine, Plan, Precision, RunOptions, RunResult } from '../engines/engine.ts'
 import { type EngineName, openEngine, type TfjsBackend } from '../engines/index.ts'

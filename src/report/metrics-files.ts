@@ -1,5 +1,4 @@
 /** Metrics as tables for other programs. */
-
 import type { ClassMetrics, Confusion } from '../evaluation/confusion.ts'
 import { formatCsv } from '../files/csv.ts'
 

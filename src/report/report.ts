@@ -1,5 +1,4 @@
 /** A comparison of runs as one HTML file that needs nothing else: drawings, tables, configurations. */
-
 import { type ClassMetrics, classReport, meanClassAccuracy, worstMistakes } from '../evaluation/confusion.ts'
 import { type Html, html, htmlTable, raw } from '../files/html.ts'
 import { frontierOf } from '../runs/frontier.ts'

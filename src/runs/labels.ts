@@ -1,9 +1,9 @@
 /** Class names: from a text file with one name a line, or kept with a run. */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Config, isPackagedLabels, labelFile } from '../config/index.ts'
 import { CLASSES_FILE, linesOf } from '../data/sets/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { isThere } from '../files/exists.ts'
 import { shownPath } from '../files/media-file.ts'
 import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
@@ -145,9 +145,3 @@ async function namesIn(file: string): Promise<readonly string[]> {
     `${shownPath(file)}: line ${blank + 1} has no class name. Give one name a line, in label order.`,
   )
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

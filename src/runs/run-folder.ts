@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { applyOverrides, type Config, formatConfig, parseConfig } from '../config/index.ts'
 import { CLASSES_FILE } from '../data/sets/folders.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { isFolder, isThere } from '../files/exists.ts'
 import { isHeir } from '../files/lock.ts'
 import { readText } from '../files/read.ts'
 import { unfinishedName } from '../files/temporary.ts'
@@ -158,11 +159,7 @@ async function clear(folder: string, files: readonly string[]): Promise<void> {
 
 /** Whether a folder is there in which nothing was begun that could be gone on with: a start that was killed at once. */
 export async function isUnbegun(folder: string): Promise<boolean> {
-  const isFolder = await stat(folder).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!isFolder) return false
+  if (!(await isFolder(folder))) return false
   const files = await filesOf(folder)
   files.delete(LOCK)
   return files.size === 0
@@ -339,12 +336,6 @@ async function readTable(folder: string, network: Network): Promise<QueryTable> 
   checkTable(table, network, file)
   return table
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 /** A table is believed in its accuracies; what a configuration costs is counted again. */
 function checkTable(table: QueryTable, network: Network, file: string): void {

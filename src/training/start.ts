@@ -1,11 +1,11 @@
 /** Where training starts: fresh weights, somebody's weights, or a checkpoint. */
-import { stat } from 'node:fs/promises'
 import { importWeights } from '../checkpoints/import/import-weights.ts'
 import { type Taken, takenOf } from '../checkpoints/import/taken.ts'
 import { readWeightsFile } from '../checkpoints/weights-file.ts'
 import type { Config, KeyName } from '../config/index.ts'
 import type { Dataset } from '../data/sets/dataset.ts'
 import { MnVideoError } from '../errors.ts'
+import { isFolder, isThere } from '../files/exists.ts'
 import { freshWeights, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import type { ParameterStore } from '../network/store.ts'
@@ -151,20 +151,10 @@ async function pretrainedWeights(
 
 /** The file of weights that a path names: itself, or a run's; of a run that was stopped early its latest checkpoint. */
 async function weightsFileAt(path: string): Promise<string> {
-  const isFolder = await stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!isFolder) return path
+  if (!(await isFolder(path))) return path
   await readRunConfig(path)
   const weights = weightsFile(path)
   const [latest] = await checkpointSteps(path)
   if (latest === undefined || (await isThere(weights))) return weights
   return checkpointFile(path, latest)
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

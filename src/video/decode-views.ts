@@ -1,7 +1,6 @@
 /**
  * Decodes the test views of a video: N uniformly spaced clips × 1 or 3 crops, in one pass over the file.
  */
-
 import { shownPath } from '../files/media-file.ts'
 import type { Clip } from '../frames/batch.ts'
 import { type Crop, cropRectangle, type Rectangle, requireBytes, type Scaling } from '../frames/geometry.ts'

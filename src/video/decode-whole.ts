@@ -2,7 +2,6 @@
  * Decodes a whole video and keeps nothing: does every frame that its index promises come out, are its keyframes what
  * they are called, and what does FFmpeg complain of on the way?
  */
-
 import { mediaFile } from '../files/media-file.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'

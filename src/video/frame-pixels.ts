@@ -2,7 +2,6 @@
  * The pixels of frames as they arrive from FFmpeg, in pieces of any length. FFmpeg scales them itself, antialiased; what
  * is to be scaled otherwise arrives as it is in the video and is scaled here, frame by frame.
  */
-
 import type { PicturePlan, Size } from '../frames/geometry.ts'
 import { createScaler } from '../frames/scale.ts'
 

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
 import { buildNetwork } from '../../src/models/index.ts'
 import { type Finished, MAIN, mnVideo } from '../support/cli.ts'
-import { writeSmallCifar } from '../support/small-cifar.ts'
+import { SMALL_WIDERESNET as CONFIG, writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'
 import { checkpointOf, type State, torchState } from '../support/torch-state.ts'
 
@@ -16,19 +16,6 @@ const at = (...names: string[]) => join(folder, ...names)
 const run = (...args: string[]) => mnVideo(args, { cwd: folder })
 const timeout = 240_000
 
-const CONFIG = `model: wideresnet
-dataset: cifar10
-dataset_dir: cifar
-depth: 10
-widen_factor: 1
-width_mult_range: [0.5, 1.0]
-width_mult_list: [1.0]
-resolution_list: [32]
-num_epochs: 1
-batch_size: 50
-lr: 0.05
-calibration_batches: 1
-`
 const network = buildNetwork(parseConfig(CONFIG, 'small.yml'))
 const without = (part: RegExp) => new Map([...torchState(network)].filter(([name]) => !part.test(name)))
 const write = (name: string, state: ReadonlyMap<string, State>) => writeFile(at(name), checkpointOf(state))

@@ -5,25 +5,13 @@ import { pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { mnVideo } from '../support/cli.ts'
-import { writeSmallCifar } from '../support/small-cifar.ts'
+import { SMALL_WIDERESNET, writeSmallCifar } from '../support/small-cifar.ts'
 import { temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()
 const at = (...names: string[]) => join(folder, ...names)
 const timeout = 240_000
 
-const CONFIG = `model: wideresnet
-dataset: cifar10
-dataset_dir: cifar
-depth: 10
-widen_factor: 1
-width_mult_range: [0.5, 1.0]
-width_mult_list: [1.0]
-resolution_list: [32]
-num_epochs: 1
-batch_size: 10
-calibration_batches: 1
-`
 const SAID = /not native \(many times faster\): /
 
 /** Runs a command in a process that refuses every add-on of this program. */
@@ -44,7 +32,7 @@ process.dlopen = (module, file, ...rest) => {
 `,
   )
   await writeSmallCifar(at('cifar'), 20)
-  await writeFile(at('small.yml'), CONFIG)
+  await writeFile(at('small.yml'), SMALL_WIDERESNET)
   await sharp({ create: { width: 40, height: 40, channels: 3, background: '#a52' } })
     .jpeg()
     .toFile(at('picture.jpg'))

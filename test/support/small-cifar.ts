@@ -5,6 +5,21 @@ import { createRandom } from '../../src/network/random.ts'
 
 const SIDE = 32
 
+/** What learns it: the data in `cifar` beside the configuration. */
+export const SMALL_WIDERESNET = `model: wideresnet
+dataset: cifar10
+dataset_dir: cifar
+depth: 10
+widen_factor: 1
+width_mult_range: [0.5, 1.0]
+width_mult_list: [1.0]
+resolution_list: [32]
+num_epochs: 1
+batch_size: 50
+lr: 0.05
+calibration_batches: 1
+`
+
 /** Writes `images` training and as many validation images, and returns the folder. */
 export async function writeSmallCifar(folder: string, images = 120): Promise<string> {
   await mkdir(folder, { recursive: true })

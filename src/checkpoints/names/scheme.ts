@@ -1,5 +1,4 @@
 /** What a naming scheme is: how a project's state dict calls the layers of the networks that we have. */
-
 import type { Scaling } from '../../frames/geometry.ts'
 import type { Network } from '../../network/graph.ts'
 

@@ -44,6 +44,7 @@ export function addPreview(data: Command): void {
 }
 
 async function preview(source: string, options: Options): Promise<void> {
+  await requireOtherFile(source, options.out)
   doing(`looking at ${source}`)
   const gathered = await gather(source, options)
   const { classes, root, isLabelled } = gathered
@@ -104,7 +105,6 @@ async function preview(source: string, options: Options): Promise<void> {
     media === 'video'
       ? `${samples.length} clips as ${network.name} gets them in training: ${network.frames * config.alpha} frames of ${size}${config.flip ? ', half of them mirrored' : ''}. Up to 8 frames of each are shown.`
       : `${samples.length} images as ${network.name} gets them in training, ${size}${config.flip ? ', half of them mirrored' : ''}.`
-  await requireOtherFile(source, options.out)
   doing('drawing the page')
   const page = await previewPage({
     title: `What ${source} looks like in training`,

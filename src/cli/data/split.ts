@@ -54,7 +54,7 @@ async function split(source: string, options: Options): Promise<void> {
   doing('dividing the files')
   const sides = splitFiles(files, { share: val, seed, root, ...(group && { group }) })
   const folder = resolve(out)
-  for (const name of Object.keys(sides)) await requireOtherFile(source, join(folder, `${name}.csv`))
+  for (const side of Object.keys(sides)) await requireOtherFile(source, join(folder, `${side}.csv`))
   const written = (path: string) => {
     const short = relative(folder, path)
     return short === '..' || short.startsWith(`..${sep}`) ? path : short

@@ -1,6 +1,6 @@
 /** Keeps count of the samples that cannot be read, and says when they are too many to go on: in training, and in evaluation. */
-import { stat } from 'node:fs/promises'
 import { MnVideoError, shown } from '../../errors.ts'
+import { isThere } from '../../files/exists.ts'
 import type { Dataset } from '../sets/dataset.ts'
 
 export interface BadFiles {
@@ -102,9 +102,3 @@ function whatNow(size: number, bad: number, maxFraction: number, streak: number,
     `Remove or replace these files (\`mn-video data check\` finds all of them), or raise max_bad_fraction${enough}.`,
   ] as const
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

@@ -2,7 +2,6 @@
  * Videos kept decoded from one epoch to the next, for data sets small enough: short clips cost far more to open than
  * to cut from memory.
  */
-
 import { MnVideoError } from '../../errors.ts'
 import type { Clip, FrameBatch } from '../../frames/batch.ts'
 import { cropRectangle, MAX_BYTES, type Size, scaledSize } from '../../frames/geometry.ts'

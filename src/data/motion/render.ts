@@ -1,5 +1,4 @@
 /** Paints scenes: frames as RGB bytes. */
-
 import type { Size } from '../../frames/geometry.ts'
 import type { Random } from '../../network/random.ts'
 import { placeShape, type Scene, type Shape, shakeAt } from './scene.ts'

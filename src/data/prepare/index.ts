@@ -2,6 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { MnVideoError, reasonOf } from '../../errors.ts'
+import { isThere } from '../../files/exists.ts'
+import { shownPath } from '../../files/media-file.ts'
 import { writeTogether } from '../../files/write.ts'
 import { suggestion } from '../../suggestion.ts'
 import {
@@ -62,7 +64,7 @@ export interface WriteOptions extends PrepareOptions {
 
 /**
  * Prepares a data set and writes `train.csv`, `val.csv`, `classes.txt` and a fingerprint per list: OUT is then a
- * dataset_dir. Files of these names are replaced.
+ * dataset_dir. What an earlier preparation wrote is replaced; a list without a fingerprint beside it is not one of those.
  *
  * @throws MnVideoError 'data'
  */
@@ -106,6 +108,7 @@ export async function prepareDataset(
   for (const [name, fingerprint] of Object.entries(fingerprints ?? {})) {
     lists.push({ file: join(out, name), fingerprint })
   }
+  for (const file of written.keys()) if (file.endsWith('.csv')) await requireOwnList(file)
   try {
     for (const { name } of places) await mkdir(join(out, name), { recursive: true })
     await writeTogether(written)
@@ -120,4 +123,13 @@ function writtenPath(path: string, root: string | undefined): string {
   if (root === undefined) return path
   const short = relative(root, path)
   return short === '..' || short.startsWith(`..${sep}`) ? path : short
+}
+
+/** Annotations may have the name of a list: they are what was read, and must not be written over. */
+async function requireOwnList(file: string): Promise<void> {
+  if (!(await isThere(file)) || (await isThere(fingerprintFile(file)))) return
+  throw new MnVideoError(
+    'data',
+    `${shownPath(file)}: is there already, and no preparation wrote it (there is no fingerprint beside it). Give another --out.`,
+  )
 }

@@ -1,9 +1,10 @@
 /** Class folders as a data set: `train/CLASS/FILE` and `val/CLASS/FILE`. */
 import { join } from 'node:path'
 import type { Config } from '../../config/index.ts'
+import { isThere } from '../../files/exists.ts'
 import { classFolders as foldersIn, readClassFolders, readClassNames } from './folders.ts'
 import type { Dataset, DatasetFormat, Place } from './format.ts'
-import { datasetOf, isThere, mediaOf, requireClasses } from './of-files.ts'
+import { datasetOf, mediaOf, requireClasses } from './of-files.ts'
 
 export const classFolders: DatasetFormat = {
   holds: (_, { folder, split }) => isThere(join(folder, split)),

@@ -5,6 +5,7 @@
 import { dirname } from 'node:path'
 import { applyOverrides, type Config, givenKeysOf } from '../../config/index.ts'
 import { MnVideoError } from '../../errors.ts'
+import { isThere } from '../../files/exists.ts'
 import { shownPath } from '../../files/media-file.ts'
 import { cifar } from './cifar.ts'
 import { classFolders } from './class-folders.ts'
@@ -12,7 +13,6 @@ import { CLASSES_FILE, readClassNames } from './folders.ts'
 import type { Dataset, DatasetFormat, Place, Split } from './format.ts'
 import { listed, openList } from './listed.ts'
 import { describePassedOver } from './media.ts'
-import { isThere } from './of-files.ts'
 
 export type { Dataset, Split } from './format.ts'
 

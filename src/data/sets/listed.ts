@@ -2,11 +2,12 @@
 import { dirname, join } from 'node:path'
 import type { Config } from '../../config/index.ts'
 import { MnVideoError } from '../../errors.ts'
+import { isThere } from '../../files/exists.ts'
 import { CLASSES_FILE, readClassNames } from './folders.ts'
 import type { Dataset, DatasetFormat, Place } from './format.ts'
 import { readListOf, readListText } from './lists.ts'
 import { isMultiLabelText, readMultiLabelText } from './multi-label-lists.ts'
-import { datasetOf, isThere, mediaOf, requireClasses } from './of-files.ts'
+import { datasetOf, mediaOf, requireClasses } from './of-files.ts'
 
 const listIn = ({ folder, split }: Place): string => join(folder, `${split}.csv`)
 

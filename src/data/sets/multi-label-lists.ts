@@ -2,7 +2,6 @@
  * Lists of files with any number of labels each: `path 3;17;80` a line, `path -` for none. Lists with one label
  * are `lists.ts`'s business, and its reader refuses these.
  */
-
 import { dirname, resolve } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import { formatList, parseList, type ReadListOptions } from './lists.ts'

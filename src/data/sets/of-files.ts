@@ -1,5 +1,3 @@
-/** Data sets of labelled files. */
-import { stat } from 'node:fs/promises'
 import { type Config, isVideo } from '../../config/index.ts'
 import { MnVideoError } from '../../errors.ts'
 import { fingerprintOfList, identityOfFiles, type LabelledFile } from '../curation/fingerprint.ts'
@@ -57,9 +55,3 @@ export function requireClasses(config: Config, found: number, where: string): vo
 
 /** What a configuration's network takes. */
 export const mediaOf = (config: Config): Dataset['media'] => (isVideo(config.model) ? 'video' : 'image')
-
-export const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

@@ -3,7 +3,6 @@
  * activation behind it, a gate and its activation go into the convolution that reads them, and a
  * squeeze-and-excitation's mean is summed up where its input is computed. Nodes to be observed are left whole.
  */
-
 import { MnVideoError } from '../../errors.ts'
 import type { ActivationFunction, Node, NodeKind, NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'

@@ -1,5 +1,4 @@
 /** How each kind of node trains: its forward steps, and its backward ones. */
-
 import type { NodeKind, NodeOf } from '../../network/graph.ts'
 import { isKind, type ResolvedNode } from '../../network/resolve.ts'
 import { bordered, type Window, windowOver } from '../planning/computed-graph.ts'

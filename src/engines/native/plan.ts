@@ -1,5 +1,4 @@
 /** A compiled sub-network: packed weights, and one program for each batch size and set of observed nodes in use. */
-
 import type { Inputs } from '../../frames/batch.ts'
 import type { SubNetwork } from '../../network/resolve.ts'
 import type { ParameterStore } from '../../network/store.ts'

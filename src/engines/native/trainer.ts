@@ -1,5 +1,4 @@
 /** Trains through the add-on: one program per configuration, batch size and kind of loss. */
-
 import type { Inputs } from '../../frames/batch.ts'
 import type { Network } from '../../network/graph.ts'
 import { configurationKey, type SubNetwork } from '../../network/resolve.ts'

@@ -3,7 +3,6 @@
  * full-size buffers. Each layer writes its forward steps and leaves a function that writes its backward ones;
  * these run in reverse order, so that a node's gradient is complete before it is read.
  */
-
 import type { ActivationFunction } from '../../network/graph.ts'
 import type { ParameterSlice } from '../../network/parameters.ts'
 import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'

@@ -1,5 +1,4 @@
 /** Which convolutions Winograd's minimal filtering computes: the only place that decides it. */
-
 import type { Shape } from '../../network/resolve.ts'
 import type { Window } from '../planning/computed-graph.ts'
 import type { Addon, WinogradSizes } from './addon.ts'

@@ -1,5 +1,4 @@
 /** Every operation that a network may have. A kind without its entry does not compile, here and in each engine. */
-
 import { type ActivationNode, activation } from './activation.ts'
 import { type AddNode, add } from './add.ts'
 import { type BatchNormNode, batchNorm } from './batch-norm.ts'

@@ -65,6 +65,17 @@ describe('Kinetics', () => {
     val: ['noTimesIdE_.mp4'],
   }
 
+  it('never writes over the annotations that it reads, and again over lists of its own', async () => {
+    const root = await writeTree(folder.path(`kinetics400-${++copies}`), tree)
+    const prepare = (out: string) => prepareDataset(recipeNamed('kinetics400'), root, out, { root })
+    await expect(prepare(`${root}/annotations`)).rejects.toThrow(
+      /annotations\/train\.csv: is there already, and no preparation wrote it .*\. Give another --out\./,
+    )
+    expect(await readFile(`${root}/annotations/train.csv`, 'utf8')).toBe(train)
+    await prepare(`${root}-lists`)
+    await prepare(`${root}-lists`)
+  })
+
   it('makes lists of class folders and flat files, labels in the order of sorted names', async () => {
     const { list, classes } = await prepared('kinetics400', tree)
     expect(await classes()).toEqual(['abseiling', 'air drumming, loud', 'zumba'])
