@@ -3,7 +3,9 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, extname, join, relative, resolve } from 'node:path'
 import type { z } from 'zod'
 import { MnVideoError, reasonOf } from '../../errors.ts'
+import { isFile, isThere } from '../../files/exists.ts'
 import { readText as readTextFile, readWhole } from '../../files/read.ts'
+import { fingerprintFile } from '../curation/fingerprint.ts'
 import { mediaBelow } from '../curation/gather.ts'
 import type { Media } from '../sets/media.ts'
 import type { Finding } from './recipe.ts'
@@ -141,7 +143,7 @@ export async function findAnnotation(
   )
 }
 
-/** All that match, sorted by name within each folder. */
+/** All that match, sorted by name within each folder; lists that an earlier preparation left there are none. */
 export async function findAnnotations(
   folders: readonly (string | undefined)[],
   form: RegExp,
@@ -160,7 +162,9 @@ export async function findAnnotations(
     }
   }
   const files: string[] = []
-  for (const path of found) if ((await stat(path).catch(() => undefined))?.isFile()) files.push(path)
+  for (const path of found) {
+    if ((await isFile(path)) && !(await isThere(fingerprintFile(path)))) files.push(path)
+  }
   return files
 }
 

@@ -72,8 +72,9 @@ describe('Kinetics', () => {
       /annotations\/train\.csv: is there already, and no preparation wrote it .*\. Give another --out\./,
     )
     expect(await readFile(`${root}/annotations/train.csv`, 'utf8')).toBe(train)
-    await prepare(`${root}-lists`)
-    await prepare(`${root}-lists`)
+    // Below the data, where annotations are looked for, too.
+    const first = await prepare(`${root}/lists`)
+    expect((await prepare(`${root}/lists`)).lists).toEqual(first.lists)
   })
 
   it('makes lists of class folders and flat files, labels in the order of sorted names', async () => {
