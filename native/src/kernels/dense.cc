@@ -12,7 +12,7 @@ struct Tile : Finish {
   const Segment* segments;
   long segment_count;
   const float* panel;  // packed weights of the panel
-  long depth;          // values per tap in the panel
+  long inner;          // values per tap in the panel
 };
 
 template <int Vectors, int A>
@@ -24,7 +24,7 @@ __attribute__((noinline)) void compute_tile(const Tile& tile) {
     const float* a[R];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) a[r] = tile.rows[segment.tap * block_rows + r] + segment.from;
-    const float* b = tile.panel + (segment.tap * tile.depth + segment.from) * Vectors * lanes;
+    const float* b = tile.panel + (segment.tap * tile.inner + segment.from) * Vectors * lanes;
 #pragma GCC unroll 2
     for (long k = 0; k < segment.length; k++) {
       Vector weights[Vectors];
@@ -47,7 +47,7 @@ struct Worker : Block {
 
   static bool is_gated(const Dense& op) { return op.gates != nowhere || op.prologue != none; }
   static size_t scratch_bytes(const Dense& op, long rows) {
-    return is_gated(op) ? sizeof(float) * static_cast<size_t>(rows * op.depth) : 0;
+    return is_gated(op) ? sizeof(float) * static_cast<size_t>(rows * op.inner) : 0;
   }
 
   void run(const Phase& phase, long first_row, long rows, long first_panel, long last_panel) const {
@@ -56,15 +56,15 @@ struct Worker : Block {
     if (is_gated(op))
       for (long r = 0; r < rows; r++) gate(r, (first_row + r) / op.out.sample());
     const float* packed = memory.at(op.packed);
-    const long inner = op.window.taps() * op.depth;
+    const long panel_rows = op.window.taps() * op.inner;
     long from = 0;
     do {
-      long to = from, depth = 0;
-      while (to < count && (to == from || depth + segments[to].length <= most_depth))
-        depth += segments[to++].length;
+      long to = from, length = 0;
+      while (to < count && (to == from || length + segments[to].length <= most_inner))
+        length += segments[to++].length;
       for_panels(first_panel, last_panel, rows, from == 0, to >= count, [&](auto vectors, long column, const Finish& finish) {
         constexpr int Vectors = decltype(vectors)::value;
-        const Tile panel{finish, table, segments + from, to - from, packed + inner * column, op.depth};
+        const Tile panel{finish, table, segments + from, to - from, packed + panel_rows * column, op.inner};
         for_tiles<Vectors>(panel, rows, op.activation, [&](auto a, long row, Tile& tile) {
           tile.rows = table + row;
           compute_tile<Vectors, decltype(a)::value>(tile);
@@ -78,11 +78,11 @@ struct Worker : Block {
   void gate(long r, long sample) const {
     const float* gates = memory.at(op.gates);
     const float* from = table[r];
-    float* to = static_cast<float*>(scratch) + r * op.depth;
+    float* to = static_cast<float*>(scratch) + r * op.inner;
     with_activation(op.prologue, [&](auto a) {
-      for_vectors(0, op.depth, [&](long c, auto span) {
+      for_vectors(0, op.inner, [&](long c, auto span) {
         Vector v = span.load(from + c);
-        if (gates) v *= span.load(gates + sample * op.depth + c);
+        if (gates) v *= span.load(gates + sample * op.inner + c);
         span.store(to + c, activate<decltype(a)::value>(v));
       });
     });

@@ -30,12 +30,12 @@ struct Finish {
   const float* bias;
   long columns;  // of the panel that exist
   long row_count;
-  bool first, last;  // sums of the depth: the first add to nothing, the last are activated
+  bool first, last;  // sums over the inner dimension: the first add to nothing, the last are activated
 };
 
 template <int A, int R, int Vectors>
 __attribute__((always_inline)) inline void finish_tile(const Vector (&sums)[R][Vectors], const Finish& tile) {
-  // Where the depth is short, this costs as much as the product: whole tiles branch once per row.
+  // Where the inner dimension is short, this costs as much as the product: whole tiles branch once per row.
   if (tile.row_count >= R && tile.columns >= Vectors * lanes) {
     Vector bias[Vectors] = {};
     if (tile.last && tile.bias) {
@@ -58,7 +58,7 @@ __attribute__((always_inline)) inline void finish_tile(const Vector (&sums)[R][V
         for (int v = 0; v < Vectors; v++) y[v] += load(residual + v * lanes);
       }
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; v++) store(out + v * lanes, activate<A>(y[v]));  // A is none before the last depth
+      for (int v = 0; v < Vectors; v++) store(out + v * lanes, activate<A>(y[v]));  // A is none before the last of it
     }
     return;
   }
@@ -126,10 +126,10 @@ struct Block {
     return i < extent ? i : -1;
   }
 
-  // The phase's taps, split so that a block's depth fits the first cache.
+  // The phase's taps, split so that a block's part of the inner dimension fits the first cache.
   long list_segments(const Phase& phase) const {
     const Window& w = op.window;
-    const long part = depth_part(op.depth);
+    const long part = inner_part(op.inner);
     long count = 0, tap = 0;
     for (long t = 0; t < w.kernel[0]; t++)
       for (long h = 0; h < w.kernel[1]; h++)
@@ -139,8 +139,8 @@ struct Block {
           for (int axis = 0; op.transposed && axis < 3; axis++)
             used = used && (phase.start[axis] + w.padding[axis] - k[axis]) % w.stride[axis] == 0;
           if (!used) continue;
-          for (long from = 0; from < op.depth; from += part)
-            segments[count++] = {tap, from, smaller(part, op.depth - from)};
+          for (long from = 0; from < op.inner; from += part)
+            segments[count++] = {tap, from, smaller(part, op.inner - from)};
         }
     return count;
   }
@@ -216,7 +216,7 @@ struct Block {
   // 1×1×1 at stride 1: row m sees row m.
   bool is_pointwise() const {
     const Window& w = op.window;
-    return w.taps() == 1 && w.stride[0] * w.stride[1] * w.stride[2] == 1 && op.depth == op.in_channels &&
+    return w.taps() == 1 && w.stride[0] * w.stride[1] * w.stride[2] == 1 && op.inner == op.in_channels &&
            w.padding[0] + w.padding[1] + w.padding[2] == 0;
   }
 
@@ -295,8 +295,8 @@ inline void share_out(const Dense& op, const Memory& memory, bool prepares) {
   const long splits = blocks >= wanted ? 1 : smaller(panels.count(), (wanted + blocks - 1) / blocks);
 
   in_parallel(blocks * splits, [&](Items& items) {
-    const long segment_limit = taps * (op.depth / block_depth + 2);
-    float* zeros = static_cast<float*>(calloc(static_cast<size_t>(op.depth), sizeof(float)));
+    const long segment_limit = taps * (op.inner / block_inner + 2);
+    float* zeros = static_cast<float*>(calloc(static_cast<size_t>(op.inner), sizeof(float)));
     const float** table = static_cast<const float**>(malloc(sizeof(float*) * static_cast<size_t>(taps * block_rows)));
     float* out[block_rows];
     const float* residual[block_rows];

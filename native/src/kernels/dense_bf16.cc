@@ -16,10 +16,10 @@ typedef std::uint16_t Halves __attribute__((vector_size(MN_VECTOR_BYTES / 2)));
 typedef Halves UnalignedHalves __attribute__((aligned(2), may_alias));
 
 // Depth that is multiplied at once, and what a row of it takes: whole vectors are stored beyond its end.
-constexpr long range_depth = most_depth;
-constexpr long row_stride = range_depth + 32;
+constexpr long range_inner = most_inner;
+constexpr long row_stride = range_inner + 32;
 
-constexpr long round_to_pairs(long depth) { return round_up(depth, 2); }
+constexpr long round_to_pairs(long count) { return round_up(count, 2); }
 
 // The nearest bfloat16 numbers, of two equally near the even one; what is no number stays none.
 inline void store_rounded(std::uint16_t* to, Vector v) {
@@ -86,17 +86,17 @@ struct Worker : Block {
     const long count = list_segments(phase);
     lay_out(phase, first_row, rows);
     const float* packed = memory.at(op.packed);
-    const long tap_pairs = round_to_pairs(op.depth) / 2;
+    const long tap_pairs = round_to_pairs(op.inner) / 2;
     for (long from = 0, to = 0; from < count; from = to) {
-      long depth = 0;
-      while (to < count && (to == from || depth + round_to_pairs(segments[to].length) <= range_depth))
-        depth += round_to_pairs(segments[to++].length);
+      long length = 0;
+      while (to < count && (to == from || length + round_to_pairs(segments[to].length) <= range_inner))
+        length += round_to_pairs(segments[to++].length);
       with_activation(op.prologue, [&](auto a) { gather<decltype(a)::value>(from, to, first_row, rows); });
       const long first_pair = segments[from].tap * tap_pairs + segments[from].from / 2;
       for_panels(first_panel, last_panel, rows, from == 0, to >= count, [&](auto vectors, long column, const Finish& finish) {
         constexpr int Vectors = decltype(vectors)::value;
         const float* weights = packed + op.window.taps() * tap_pairs * column + first_pair * Vectors * lanes;
-        for_tiles<Vectors>(Tile{finish, rounded(), weights, depth / 2}, rows, op.activation, [&](auto a, long row, Tile& tile) {
+        for_tiles<Vectors>(Tile{finish, rounded(), weights, length / 2}, rows, op.activation, [&](auto a, long row, Tile& tile) {
           tile.rows = rounded() + row * row_stride;
           compute_tile<Vectors, decltype(a)::value>(tile);
         });
@@ -111,7 +111,7 @@ struct Worker : Block {
   void gather(long from, long to, long first_row, long rows) const {
     const float* gates = memory.at(op.gates);
     for (long r = 0; r < rows; r++) {
-      const float* row_gates = gates ? gates + (first_row + r) / op.out.sample() * op.depth : nullptr;
+      const float* row_gates = gates ? gates + (first_row + r) / op.out.sample() * op.inner : nullptr;
       std::uint16_t* at = rounded() + r * row_stride;
       for (long s = from; s < to; s++) {
         const Segment& segment = segments[s];

@@ -94,8 +94,8 @@ struct Split {
 
   explicit Split(const DenseWeightGradient& op) {
     const long all_taps = op.window.taps(), positions = op.out.positions();
-    in_blocks = (op.depth + block_rows - 1) / block_rows;
-    inputs = (op.depth + in_blocks - 1) / in_blocks;
+    in_blocks = (op.inner + block_rows - 1) / block_rows;
+    inputs = (op.inner + in_blocks - 1) / in_blocks;
     // Few inputs for each: taps share the packed gradients.
     taps = smaller(all_taps, larger(1, block_rows / 4 / inputs));
     tap_groups = (all_taps + taps - 1) / taps;
@@ -191,15 +191,15 @@ struct Worker {
   }
 
   void run(long item, float* partial) const {
-    const long size = op.window.taps() * op.depth * op.out_channels;
+    const long size = op.window.taps() * op.inner * op.out_channels;
     const long part = item % split.parts, out_block = item / split.parts % split.out_blocks;
     const long in_block = item / split.parts / split.out_blocks % split.in_blocks;
     const long first_tap = item / split.parts / split.out_blocks / split.in_blocks * split.taps;
     const long taps = smaller(split.taps, op.window.taps() - first_tap);
-    const long first_input = in_block * split.inputs, inputs = smaller(split.inputs, op.depth - first_input);
+    const long first_input = in_block * split.inputs, inputs = smaller(split.inputs, op.inner - first_input);
     const long column = out_block * split.columns, columns = smaller(split.columns, op.out_channels - column);
-    float* dw = partial + part * size + (first_tap * op.depth + first_input) * op.out_channels + column;
-    const long tap_size = op.depth * op.out_channels;
+    float* dw = partial + part * size + (first_tap * op.inner + first_input) * op.out_channels + column;
+    const long tap_size = op.inner * op.out_channels;
     const bool adds = op.accumulate && split.parts == 1;
     for (long tap = 0; tap < taps && !adds; tap++)
       for (long row = 0; row < inputs; row++)
@@ -226,7 +226,7 @@ struct Worker {
 
 void dense_weight_gradient(const DenseWeightGradient& op, const Memory& memory) {
   const Split split(op);
-  const long size = op.window.taps() * op.depth * op.out_channels;
+  const long size = op.window.taps() * op.inner * op.out_channels;
   float* dw = memory.at(op.dw);
   float* partial = split.parts == 1 ? dw : static_cast<float*>(malloc(static_cast<size_t>(split.parts * size) * sizeof(float)));
   in_parallel(split.items(), [&](Items& items) {

@@ -25,6 +25,7 @@ struct Memory {
     if (ref == nowhere) return nullptr;
     return ref > first_external ? constants + (-1 - ref) : static_cast<float*>(externals[first_external - ref].data);
   }
+  float* floats(int external) const { return static_cast<float*>(externals[external].data); }
 };
 
 enum Activation : int { none = 0, relu = 1, relu6 = 2, swish = 3, sigmoid_ = 4 };
@@ -47,7 +48,7 @@ struct Dense {
   Ref x, y, packed, bias, residual, gates;
   Extent in, out;
   long in_channels;   // of x: the distance of two positions
-  long depth;         // values that one tap reads: in_channels, or several columns' where taps are merged
+  long inner;         // values that one tap reads: in_channels, or several columns' where taps are merged
   long out_channels;  // of y
   Window window;
   int activation;
@@ -91,11 +92,11 @@ struct WinogradWeightGradient {
   long threads;
 };
 
-// dw[taps, depth, out_channels] = sum over positions of x ⊗ dy.
+// dw[taps, inner, out_channels] = sum over positions of x ⊗ dy.
 struct DenseWeightGradient {
   Ref x, dy, dw;
   Extent in, out;
-  long in_channels, depth, out_channels;
+  long in_channels, inner, out_channels;
   Window window;
   bool accumulate;  // adds to dw
 };

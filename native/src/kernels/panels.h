@@ -22,13 +22,13 @@ template <int Vectors>
 constexpr int tile_rows = MN_VECTOR_BYTES == 64 ? (Vectors == 3 ? 8 : 12) : (Vectors == 3 ? 4 : Vectors == 2 ? 6 : 8);
 constexpr long whole_tiles = 24;
 
-// The weights of a panel that are used together stay in the first cache: about block_depth rows of them, most_depth at most.
-constexpr long block_depth = 256, most_depth = block_depth + block_depth / 2;
+// The weights of a panel that are used together stay in the first cache: about block_inner rows of them, most_inner at most.
+constexpr long block_inner = 256, most_inner = block_inner + block_inner / 2;
 
-// A depth falls into equal parts of so many rows; an even number, because bfloat16 numbers come in pairs.
-inline long depth_part(long depth) {
-  const long parts = (depth + most_depth - 1) / most_depth;
-  return round_up((depth + parts - 1) / parts, 2);
+// An inner dimension falls into equal parts of so many rows; an even number, because bfloat16 numbers come in pairs.
+inline long inner_part(long inner) {
+  const long parts = (inner + most_inner - 1) / most_inner;
+  return round_up((inner + parts - 1) / parts, 2);
 }
 
 // The columns of a block of at most lanes × lanes values, zero beyond the last row: to[k][i] = from[i · stride + k].

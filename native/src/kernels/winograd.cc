@@ -12,9 +12,9 @@ namespace {
 // Of a panel at a point: one more than needed keeps the points' rows off each other's sets of a cache.
 inline long panel_rows(long in_channels) { return in_channels + 1; }
 
-// m[rows, Vectors] (+)= v[rows, depth] · b[depth, Vectors]; rows beyond the last are its copies.
+// m[rows, Vectors] (+)= v[rows, inner] · b[inner, Vectors]; rows beyond the last are its copies.
 template <int Vectors>
-__attribute__((noinline)) void multiply(const float* v, long stride, long rows, const float* b, long depth, float* m, bool first) {
+__attribute__((noinline)) void multiply(const float* v, long stride, long rows, const float* b, long inner, float* m, bool first) {
   constexpr int R = tile_rows<Vectors>;
   for (long row = 0; row < rows; row += R, m += R * Vectors * lanes) {
     const float* a[R];
@@ -23,7 +23,7 @@ __attribute__((noinline)) void multiply(const float* v, long stride, long rows, 
     Vector sums[R][Vectors] = {};
     const float* weights_at = b;
 #pragma GCC unroll 2
-    for (long k = 0; k < depth; k++) {
+    for (long k = 0; k < inner; k++) {
       Vector weights[Vectors];
 #pragma GCC unroll 4
       for (int n = 0; n < Vectors; n++) weights[n] = load(weights_at + n * lanes);
@@ -127,7 +127,7 @@ struct Worker {
     const Panels panels(op.out_channels);
     const float* packed = memory.at(op.packed);
     transform_inputs(first, count);
-    const long part = depth_part(op.in_channels);
+    const long part = inner_part(op.in_channels);
     for (long p = first_panel; p < last_panel; p++) {
       const long column = panels.start(p) * lanes;
       const long vectors = panels.width(p);

@@ -1,6 +1,6 @@
 /** Shapes and codes in the form that the add-on's steps take them. */
 import type { Triple } from '../../network/graph.ts'
-import type { Shape } from '../../network/resolve.ts'
+import type { ResolvedNode, Shape } from '../../network/resolve.ts'
 import type { Window } from '../planning/computed-graph.ts'
 
 /** [batch, frames, height, width]. */
@@ -34,3 +34,11 @@ export function normalisationFields(
     offset: mean.map((m, channel) => -m / std[channel]!),
   }
 }
+
+/** The extents of what a node reads (the first of its inputs) and of what it writes. */
+export const extentsOf = (batch: number, { inputs, shape }: ResolvedNode) => ({
+  in: extentOf(batch, inputs[0]!),
+  out: extentOf(batch, shape),
+})
+
+export const windowOf = ({ kernel, stride, padding }: Window): Window => ({ kernel, stride, padding })

@@ -3,9 +3,10 @@ import type { Network } from '../../network/graph.ts'
 import { decays } from '../../network/parameters.ts'
 import { type ParameterStore, parametersOf } from '../../network/store.ts'
 import type { TrainerOptions } from '../engine.ts'
+import type { Value } from '../planning/arena.ts'
 import type { External } from './addon.ts'
-import type { Workshop } from './engine.ts'
-import { type BuiltProgram, ProgramBuilder, type Value } from './program.ts'
+import type { Executor } from './executor.ts'
+import { type BuiltProgram, ProgramBuilder } from './program.ts'
 
 /** Full-size floats by parameter name. */
 export type Floats = ReadonlyMap<string, Float32Array>
@@ -14,18 +15,18 @@ export class Optimiser {
   readonly velocities: Floats
   readonly built: BuiltProgram
   readonly #norm: Value
-  readonly #workshop: Workshop
+  readonly #executor: Executor
   readonly #options: TrainerOptions
 
-  constructor(workshop: Workshop, network: Network, weights: ParameterStore, options: TrainerOptions) {
-    this.#workshop = workshop
+  constructor(executor: Executor, network: Network, weights: ParameterStore, options: TrainerOptions) {
+    this.#executor = executor
     this.#options = options
     this.velocities = floatsOf(weights)
     const builder = new ProgramBuilder()
     this.#norm = builder.value('gradient norm', 2)
     builder.keep(this.#norm)
     write(builder, this.#norm, network, weights, options)
-    this.built = builder.build(workshop.addon, undefined, workshop.timed)
+    this.built = builder.build(executor.addon, undefined, executor.timed)
   }
 
   /**
@@ -45,7 +46,7 @@ export class Optimiser {
       this.velocities.get(name)!,
     ])
     const given = Float32Array.of(learningRate, momentum, clipNorm, weightDecay)
-    return this.#workshop.run(this.built, [...externals, given], (arena) => {
+    return this.#executor.run(this.built, [...externals, given], (arena) => {
       const norm = new Float32Array(1)
       arena.read(this.built.offsetOf(this.#norm), norm)
       return norm[0]!

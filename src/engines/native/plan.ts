@@ -7,7 +7,7 @@ import { checkObserved, checkOpen, checkSignal, takeInputs } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { NativeMemory } from './addon.ts'
 import { Constants } from './constants.ts'
-import type { Workshop } from './engine.ts'
+import type { Executor } from './executor.ts'
 import { type InferenceProgram, writeInference } from './inference.ts'
 import { type StepProfile, summarise } from './profile.ts'
 import type { BuiltProgram } from './program.ts'
@@ -24,7 +24,7 @@ const VARIANT_LIMIT = 4
 
 export class CompiledPlan implements Plan {
   readonly subNetwork: SubNetwork
-  readonly #workshop: Workshop
+  readonly #executor: Executor
   readonly #weights: ParameterStore
   readonly #options: CompileOptions
   readonly #constants = new Map<string, Constants>()
@@ -32,8 +32,8 @@ export class CompiledPlan implements Plan {
   #holders = 0
   #released: () => void = () => {}
 
-  constructor(workshop: Workshop, subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions) {
-    this.#workshop = workshop
+  constructor(executor: Executor, subNetwork: SubNetwork, weights: ParameterStore, options: CompileOptions) {
+    this.#executor = executor
     this.subNetwork = subNetwork
     this.#weights = weights
     this.#options = options
@@ -61,7 +61,7 @@ export class CompiledPlan implements Plan {
       if (!observe.includes(network.classifier)) observed.delete(network.classifier)
       return { ...averagePositions(outputs, batch, network.classes), observed }
     }
-    return this.#workshop.run(
+    return this.#executor.run(
       built,
       externals,
       read,
@@ -98,8 +98,8 @@ export class CompiledPlan implements Plan {
 
   /** Frees the weights; runs under way finish first. */
   free(): void {
-    for (const { built } of this.#variants) this.#workshop.retire(built.program)
-    for (const constants of this.#constants.values()) this.#workshop.retire(constants)
+    for (const { built } of this.#variants) this.#executor.retire(built.program)
+    for (const constants of this.#constants.values()) this.#executor.retire(constants)
     this.#variants = []
     this.#constants.clear()
   }
@@ -115,16 +115,16 @@ export class CompiledPlan implements Plan {
       this.#variants = [...this.#variants.filter((variant) => variant !== found), found]
       return found
     }
-    const constants = this.#constants.get(folding) ?? new Constants(this.#workshop.addon)
+    const constants = this.#constants.get(folding) ?? new Constants(this.#executor.addon)
     const written = writeInference(this.subNetwork, this.#weights, constants, {
       ...this.#options,
-      addon: this.#workshop.addon,
-      threads: this.#workshop.threads,
+      addon: this.#executor.addon,
+      threads: this.#executor.threads,
       batch,
       keep,
     })
     this.#constants.set(folding, constants)
-    const built = written.builder.build(this.#workshop.addon, constants.memory(), this.#workshop.timed)
+    const built = written.builder.build(this.#executor.addon, constants.memory(), this.#executor.timed)
     const variant = { key, written, built }
     this.#variants.push(variant)
     if (this.#variants.length > VARIANT_LIMIT) this.#drop(this.#variants[0]!)
@@ -132,11 +132,11 @@ export class CompiledPlan implements Plan {
   }
 
   #drop(variant: Variant): void {
-    this.#workshop.retire(variant.built.program)
+    this.#executor.retire(variant.built.program)
     this.#variants = this.#variants.filter((other) => other !== variant)
     const folding = variant.key.slice(variant.key.indexOf(' ') + 1)
     if (this.#variants.some(({ key }) => key.slice(key.indexOf(' ') + 1) === folding)) return
-    this.#workshop.retire(this.#constants.get(folding)!)
+    this.#executor.retire(this.#constants.get(folding)!)
     this.#constants.delete(folding)
   }
 }

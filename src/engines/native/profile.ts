@@ -25,12 +25,12 @@ function flopsOf({ op, fields }: Step): number {
   switch (op) {
     case 'dense':
     case 'denseBf16': {
-      const { in: from, out, kernel, depth = fields.inChannels, outChannels, transposed } = fields
-      return 2 * product(transposed ? from : out) * product(kernel) * depth * outChannels
+      const { in: from, out, kernel, inner = fields.inChannels, outChannels, transposed } = fields
+      return 2 * product(transposed ? from : out) * product(kernel) * inner * outChannels
     }
     case 'denseWeightGradient': {
-      const { out, kernel, depth = fields.inChannels, outChannels } = fields
-      return 2 * product(out) * product(kernel) * depth * outChannels
+      const { out, kernel, inner = fields.inChannels, outChannels } = fields
+      return 2 * product(out) * product(kernel) * inner * outChannels
     }
     case 'winograd':
     case 'winogradWeightGradient': {

@@ -1,16 +1,7 @@
-/**
- * Writes programs for the add-on: values and the steps that read and write them. Where each value lies in the
- * arena follows from when it is first written and last read, so that memory is used again as soon as possible.
- */
+/** Collects a program for the add-on: values, and the steps that read and write them. */
+import { type Arena, placeValues, type Value } from '../planning/arena.ts'
 import type { Addon, NativeMemory, NativeProgram } from './addon.ts'
 import type { Ref, Step, StepKind, Steps } from './steps.ts'
-
-/** Floats that a run computes. */
-export interface Value {
-  readonly kind: 'value'
-  readonly name: string
-  readonly count: number
-}
 
 /** Floats that a plan keeps: weights, biases, statistics. */
 export interface Constant {
@@ -25,13 +16,6 @@ export interface External {
   readonly index: number
   readonly count: number
 }
-
-/** 16 floats are a cache line and the widest vector. */
-const ALIGNMENT = 16
-/**
- * Added between values: two values a multiple of 4 KiB apart would fight for the same lines of the first cache.
- */
-const STAGGER = 80
 
 export class ProgramBuilder {
   readonly #steps: Step[] = []
@@ -63,11 +47,11 @@ export class ProgramBuilder {
 
   /** Floats of the arena that a run of the steps so far needs. */
   get floats(): number {
-    return place(this.#steps, this.#kept).floats
+    return this.#place().floats
   }
 
   build(addon: Addon, constants: NativeMemory | undefined, timed: boolean): BuiltProgram {
-    const { offsets, floats } = place(this.#steps, this.#kept)
+    const { offsets, floats } = this.#place()
     const encode = (field: unknown): unknown => {
       if (typeof field !== 'object' || field === null || Array.isArray(field)) return field
       const placed = field as Ref
@@ -82,6 +66,11 @@ export class ProgramBuilder {
     const program = new addon.Program({ steps, externals: this.#externals, arena: floats, timed }, constants)
     return { program, floats, offsetOf: (value) => offsets.get(value)!, steps: this.#steps }
   }
+
+  #place(): Arena {
+    const uses = this.#steps.map(({ fields }) => Object.values(fields as object).filter(isValue))
+    return placeValues(uses, this.#kept)
+  }
 }
 
 export interface BuiltProgram {
@@ -92,47 +81,5 @@ export interface BuiltProgram {
   readonly steps: readonly Step[]
 }
 
-interface Life {
-  readonly value: Value
-  readonly first: number
-  last: number
-}
-
-/** Gives every value a place that no value alive at the same time shares; the largest are placed first. */
-function place(steps: readonly Step[], kept: ReadonlySet<Value>) {
-  const lives = new Map<Value, Life>()
-  steps.forEach(({ fields }, index) => {
-    for (const field of Object.values(fields as object)) {
-      if (!isValue(field)) continue
-      const life = lives.get(field)
-      if (life) life.last = index
-      else lives.set(field, { value: field, first: index, last: index })
-    }
-  })
-  for (const value of kept) lives.get(value)!.last = steps.length
-
-  const offsets = new Map<Value, number>()
-  const placed: Life[] = []
-  let floats = 0
-  for (const life of [...lives.values()].sort((a, b) => b.value.count - a.value.count)) {
-    const size = sizeInArena(life.value)
-    const neighbours = placed
-      .filter((other) => other.first <= life.last && life.first <= other.last)
-      .map((other) => ({ start: offsets.get(other.value)!, size: sizeInArena(other.value) }))
-      .sort((a, b) => a.start - b.start)
-    let start = 0
-    for (const neighbour of neighbours) {
-      if (start + size <= neighbour.start) break
-      start = Math.max(start, neighbour.start + neighbour.size)
-    }
-    offsets.set(life.value, start)
-    placed.push(life)
-    floats = Math.max(floats, start + size)
-  }
-  return { offsets, floats }
-}
-
 const isValue = (field: unknown): field is Value =>
   typeof field === 'object' && field !== null && 'kind' in field && field.kind === 'value'
-
-const sizeInArena = ({ count }: Value): number => Math.ceil(count / ALIGNMENT) * ALIGNMENT + STAGGER

@@ -1,9 +1,10 @@
 /**
- * The steps that programs for the add-on consist of, with their fields: what `native/src/steps.cc` reads. Counts are in
+ * The steps that programs for the add-on consist of, with their fields: what `native/src/steps/` reads. Counts are in
  * floats unless said otherwise; a field that is left out counts as 0, false or nothing.
  */
 import type { ActivationFunction, Triple } from '../../network/graph.ts'
-import type { Constant, External, Value } from './program.ts'
+import type { Value } from '../planning/arena.ts'
+import type { Constant, External } from './program.ts'
 
 /** Floats that a step reads or writes. */
 export type Ref = Value | Constant | External
@@ -43,7 +44,7 @@ interface Dense extends Windowed {
   readonly packed: Ref
   readonly inChannels: number
   /** Floats that a tap reads: more than inChannels where neighbouring columns are read as one run. */
-  readonly depth?: number
+  readonly inner?: number
   readonly outChannels: number
   readonly bias?: Optional
   readonly residual?: Optional
@@ -82,7 +83,7 @@ export interface Steps {
     readonly dy: Ref
     readonly dw: Ref
     readonly inChannels: number
-    readonly depth?: number
+    readonly inner?: number
     readonly outChannels: number
     readonly accumulate?: boolean
   }

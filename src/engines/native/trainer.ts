@@ -13,12 +13,13 @@ import {
   checkTrainerOptions,
   takeInputs,
 } from '../inputs.ts'
+import type { Value } from '../planning/arena.ts'
 import { averagePositions } from '../scores.ts'
 import type { External } from './addon.ts'
-import type { Workshop } from './engine.ts'
+import type { Executor } from './executor.ts'
 import { type Floats, floatsOf, Optimiser } from './optimiser.ts'
 import { type StepProfile, summarise } from './profile.ts'
-import type { BuiltProgram, Value } from './program.ts'
+import type { BuiltProgram } from './program.ts'
 import { type TrainingOptions, type TrainingProgram, writeTraining } from './training.ts'
 
 interface Entry {
@@ -34,7 +35,7 @@ const PROGRAM_LIMIT = 16
 const NOTHING = new Float32Array(0)
 
 export class NativeTrainer implements Trainer {
-  readonly #workshop: Workshop
+  readonly #executor: Executor
   readonly #network: Network
   readonly #weights: ParameterStore
   readonly #options: TrainerOptions
@@ -50,9 +51,9 @@ export class NativeTrainer implements Trainer {
   #programs: Entry[] = []
   #isOpen = true
 
-  constructor(workshop: Workshop, network: Network, weights: ParameterStore, options: TrainerOptions) {
+  constructor(executor: Executor, network: Network, weights: ParameterStore, options: TrainerOptions) {
     checkTrainerOptions(weights, options)
-    this.#workshop = workshop
+    this.#executor = executor
     this.#network = network
     this.#weights = weights
     this.#options = options
@@ -61,7 +62,7 @@ export class NativeTrainer implements Trainer {
       [...weights.values].map(([name, { length }]) => [name, new Float32Array(length)]),
     )
     this.#gradients = floatsOf(weights)
-    this.#optimiser = new Optimiser(workshop, network, weights, options)
+    this.#optimiser = new Optimiser(executor, network, weights, options)
   }
 
   async accumulate(subNetwork: SubNetwork, inputs: Inputs, target: Target, options: AccumulateOptions = {}) {
@@ -79,7 +80,7 @@ export class NativeTrainer implements Trainer {
       Float32Array.of(scale),
       Float32Array.of((dropoutSeed ?? 0) % 2 ** 24, dropoutSeed === undefined ? 0 : 1),
     ])
-    return this.#workshop.run(built, externals, (arena) => {
+    return this.#executor.run(built, externals, (arena) => {
       const loss = new Float32Array(1)
       arena.read(built.offsetOf(written.loss!), loss)
       const outputs = new Float32Array(written.logits.count)
@@ -116,7 +117,7 @@ export class NativeTrainer implements Trainer {
   bytesFor(subNetwork: SubNetwork, batch: number): number {
     const { normalisation } = this.#options
     const options = { batch, normalisation, purpose: 'labels' } as const
-    return 4 * writeTraining(this.#workshop, subNetwork, options).builder.floats
+    return 4 * writeTraining(this.#executor, subNetwork, options).builder.floats
   }
 
   async statistics(subNetwork: SubNetwork, inputs: Inputs) {
@@ -124,7 +125,7 @@ export class NativeTrainer implements Trainer {
     const { batch, inputs: taken } = takeInputs(subNetwork, inputs, this.#options.normalisation)
     const { written, built } = this.#program(subNetwork, batch, 'statistics')
     const externals = this.#externals(written, taken, [NOTHING, Float32Array.of(0), Float32Array.of(0, 0)])
-    return this.#workshop.run(
+    return this.#executor.run(
       built,
       externals,
       (arena) =>
@@ -155,7 +156,7 @@ export class NativeTrainer implements Trainer {
   dispose(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    for (const { built } of [...this.#programs, this.#optimiser]) this.#workshop.retire(built.program)
+    for (const { built } of [...this.#programs, this.#optimiser]) this.#executor.retire(built.program)
     this.#programs = []
   }
 
@@ -187,12 +188,12 @@ export class NativeTrainer implements Trainer {
       this.#programs = [...this.#programs.filter((entry) => entry !== found), found]
       return found
     }
-    const { addon, timed } = this.#workshop
+    const { addon, timed } = this.#executor
     const { normalisation } = this.#options
-    const written = writeTraining(this.#workshop, subNetwork, { batch, normalisation, purpose })
+    const written = writeTraining(this.#executor, subNetwork, { batch, normalisation, purpose })
     const entry = { key, network, written, built: written.builder.build(addon, undefined, timed) }
     this.#programs.push(entry)
-    if (this.#programs.length > PROGRAM_LIMIT) this.#workshop.retire(this.#programs.shift()!.built.program)
+    if (this.#programs.length > PROGRAM_LIMIT) this.#executor.retire(this.#programs.shift()!.built.program)
     return entry
   }
 }

@@ -1,18 +1,17 @@
 /**
  * Writes the program of one training pass: forward with batch statistics, loss, backward, gradients added to the
- * full-size buffers. Each layer writes its forward steps and leaves a function that writes its backward ones;
+ * full-size buffers. Each node writes its forward steps and leaves a function that writes its backward ones;
  * these run in reverse order, so that a node's gradient is complete before it is read.
  */
-import type { ActivationFunction } from '../../network/graph.ts'
 import type { ParameterSlice } from '../../network/parameters.ts'
-import { isKind, type ResolvedNode, type Shape, type SubNetwork } from '../../network/resolve.ts'
+import type { Shape, SubNetwork } from '../../network/resolve.ts'
 import type { Normalisation } from '../engine.ts'
-import { type Border, ComputedGraph } from '../planning/computed-graph.ts'
-import type { Addon } from './addon.ts'
-import type { Workshop } from './engine.ts'
-import { countOf, positionsOf } from './geometry.ts'
-import { writeLayer } from './layers.ts'
-import { type External, ProgramBuilder, type Value } from './program.ts'
+import type { Value } from '../planning/arena.ts'
+import type { Executor } from './executor.ts'
+import { positionsOf } from './geometry.ts'
+import { opOf } from './ops/index.ts'
+import type { External, ProgramBuilder } from './program.ts'
+import { ProgramWriter } from './writer.ts'
 
 export interface TrainingOptions {
   readonly batch: number
@@ -38,59 +37,38 @@ export interface TrainingProgram {
   }[]
 }
 
+type Machine = Pick<Executor, 'addon' | 'threads'>
+
 export function writeTraining(
-  workshop: Pick<Workshop, 'addon' | 'threads'>,
+  machine: Machine,
   subNetwork: SubNetwork,
   options: TrainingOptions,
 ): TrainingProgram {
-  return new TrainingWriter(workshop, subNetwork, options).write()
+  return new TrainingWriter(machine, subNetwork, options).write()
 }
 
-export class TrainingWriter {
-  readonly builder = new ProgramBuilder()
-  readonly batch: number
-  readonly normalisation: Normalisation | undefined
+/** Where a gradient goes, and whether others have written there before. */
+export interface Gradient {
+  readonly value: Value
+  readonly accumulate: boolean
+}
+
+export class TrainingWriter extends ProgramWriter {
   readonly backwards: boolean
-  /** Zeros around an input that its only reader asks for. */
-  readonly borders = new Map<string, Border>()
   readonly moments: { name: string; mean: Value; variance: Value; rows: number }[] = []
   readonly external: TrainingProgram['external']
-  readonly #options: TrainingOptions
-  readonly #subNetwork: SubNetwork
-  readonly graph: ComputedGraph
-  readonly #values = new Map<string, Value>()
-  readonly #aliases = new Map<string, string>()
+  readonly #purpose: TrainingOptions['purpose']
   readonly #gradients = new Map<string, Value>()
-  readonly #done = new Set<string>()
-  readonly #inputs: string[] = []
   readonly #parameters = new Map<string, { readonly value: number; readonly gradient: number }>()
   readonly #backward: (() => void)[] = []
 
-  readonly addon: Addon
-  readonly threads: number
-
-  constructor(
-    { addon, threads }: Pick<Workshop, 'addon' | 'threads'>,
-    subNetwork: SubNetwork,
-    options: TrainingOptions,
-  ) {
-    this.addon = addon
-    this.threads = threads
-    this.batch = options.batch
-    this.normalisation = options.normalisation
+  constructor({ addon, threads }: Machine, subNetwork: SubNetwork, options: TrainingOptions) {
+    super(subNetwork, { addon, threads, ...options })
+    this.#purpose = options.purpose
     this.backwards = options.purpose !== 'statistics'
-    this.#options = options
-    this.#subNetwork = subNetwork
-    const { network } = subNetwork
-    this.graph = new ComputedGraph(subNetwork)
-    for (const resolved of this.graph.nodes) {
-      if (!isKind(resolved, 'input')) continue
-      this.#inputs.push(resolved.node.name)
-      this.builder.external(countOf(this.batch, resolved.shape))
-    }
     for (const { parameters } of this.graph.nodes) {
       for (const { name, fullShape } of parameters) {
-        const count = fullShape.reduce((product, axis) => product * axis, 1)
+        const count = sizeOf(fullShape)
         this.#parameters.set(name, {
           value: this.builder.external(count),
           gradient: this.builder.external(this.backwards ? count : 0),
@@ -98,24 +76,21 @@ export class TrainingWriter {
       }
     }
     this.external = {
-      target: this.builder.external(this.backwards ? this.batch * network.classes : 0),
+      target: this.builder.external(this.backwards ? this.batch * subNetwork.network.classes : 0),
       scale: this.builder.external(1),
       dropout: this.builder.external(2),
     }
   }
 
   write(): TrainingProgram {
-    for (const resolved of this.graph.nodes) {
-      if (!this.#done.has(resolved.node.name)) writeLayer(this, resolved)
-    }
-    const { classifier } = this.#subNetwork.network
-    const logits = this.read(classifier)
+    this.writeNodes((resolved) => opOf(resolved).train(this, resolved))
+    const logits = this.read(this.subNetwork.network.classifier)
     const loss = this.backwards ? this.#loss(logits) : undefined
     for (const backward of this.#backward.reverse()) backward()
     this.builder.keep(logits)
     return {
       builder: this.builder,
-      inputs: this.#inputs,
+      inputs: this.inputs,
       parameters: [...this.#parameters.keys()],
       external: this.external,
       logits,
@@ -124,43 +99,19 @@ export class TrainingWriter {
     }
   }
 
-  /** The external that holds an input's frames. */
-  inputIndex(name: string): number {
-    return this.#inputs.indexOf(name)
-  }
-
-  /** Writes a layer's backward steps later, if its output's gradient exists then. */
+  /** Writes a node's backward steps later, if its output's gradient exists then. */
   onBackward(output: string, write: (dy: Value) => void): void {
     if (!this.backwards) return
     this.#backward.push(() => {
-      const dy = this.#gradients.get(this.#source(output))
+      const dy = this.#gradients.get(this.sourceOf(output))
       if (dy) write(dy)
     })
   }
 
-  output(name: string, count: number): Value {
-    const value = this.builder.value(name, count)
-    this.#values.set(name, value)
-    return value
-  }
-
-  read(name: string): Value {
-    return this.#values.get(this.#source(name))!
-  }
-
-  has(name: string): boolean {
-    return this.#values.has(this.#source(name))
-  }
-
-  /** Makes a node another name of its input: same value, same gradient. */
-  alias(name: string, of: string): void {
-    this.#aliases.set(name, of)
-  }
-
-  /** Where to write a node's gradient, and whether others wrote there before; undefined for inputs. */
-  gradientOf(name: string): { readonly value: Value; readonly accumulate: boolean } | undefined {
-    const source = this.#source(name)
-    if (this.#inputs.includes(source)) return undefined
+  /** Where to write a node's gradient; undefined for inputs, which need none. */
+  gradientOf(name: string): Gradient | undefined {
+    const source = this.sourceOf(name)
+    if (this.inputs.includes(source)) return undefined
     const known = this.#gradients.get(source)
     if (known) return { value: known, accumulate: true }
     const value = this.builder.value(`gradient of ${source}`, this.read(source).count)
@@ -172,7 +123,7 @@ export class TrainingWriter {
   gather(slice: ParameterSlice): Value | External {
     const whole = this.#whole(slice, 'value')
     if (whole) return whole
-    const value = this.builder.value(slice.name, sizeOf(slice))
+    const value = this.builder.value(slice.name, sizeOf(slice.shape))
     this.#slice(slice, this.#parameters.get(slice.name)!.value, value, false)
     return value
   }
@@ -186,15 +137,15 @@ export class TrainingWriter {
   addGradient(slice: ParameterSlice, write: (dw: Value | External, accumulate: boolean) => void): void {
     const whole = this.#whole(slice, 'gradient')
     if (whole) return write(whole, true)
-    const value = this.builder.value(`gradient of ${slice.name}`, sizeOf(slice))
+    const value = this.builder.value(`gradient of ${slice.name}`, sizeOf(slice.shape))
     write(value, false)
     this.scatter(slice, value)
   }
 
   /** A parameter's full-size array, if the sub-network uses all of it. */
   #whole(slice: ParameterSlice, which: 'value' | 'gradient'): External | undefined {
-    const count = sizeOf(slice)
-    if (count < slice.fullShape.reduce((product, axis) => product * axis, 1)) return undefined
+    const count = sizeOf(slice.shape)
+    if (count < sizeOf(slice.fullShape)) return undefined
     return { kind: 'external', index: this.#parameters.get(slice.name)![which], count }
   }
 
@@ -206,7 +157,7 @@ export class TrainingWriter {
     this.builder.step('slice', slice.name, {
       external,
       value,
-      taps: fullShape.reduce((product, axis) => product * axis, 1) / (fullIn * fullOut),
+      taps: sizeOf(fullShape) / (fullIn * fullOut),
       fullIn,
       fullOut,
       inStart: inRuns.map(({ start }) => start),
@@ -217,29 +168,8 @@ export class TrainingWriter {
     })
   }
 
-  /** The activation behind a node, if it has no other reader, as part of the node. */
-  takeActivation(name: string): {
-    readonly last: string
-    readonly activation: ActivationFunction | undefined
-  } {
-    const next = this.graph.onlyReader(name)
-    if (!next || !isKind(next, 'activation')) return { last: name, activation: undefined }
-    return { last: this.take(next), activation: next.node.activation }
-  }
-
-  /** Marks a node as written by an earlier one. */
-  take({ node }: ResolvedNode): string {
-    this.#done.add(node.name)
-    return node.name
-  }
-
-  #source(name: string): string {
-    const alias = this.#aliases.get(name)
-    return alias === undefined ? name : this.#source(alias)
-  }
-
   #loss(logits: Value): Value {
-    const { network, nodes } = this.#subNetwork
+    const { network, nodes } = this.subNetwork
     const shape: Shape = nodes.find(({ node }) => node.name === network.classifier)!.shape
     const loss = this.builder.value('loss', 1)
     this.builder.keep(loss)
@@ -252,10 +182,10 @@ export class TrainingWriter {
       batch: this.batch,
       positions: positionsOf(shape),
       classes: network.classes,
-      kl: this.#options.purpose === 'probabilities',
+      kl: this.#purpose === 'probabilities',
     })
     return loss
   }
 }
 
-const sizeOf = ({ shape }: ParameterSlice): number => shape.reduce((product, axis) => product * axis, 1)
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, axis) => product * axis, 1)

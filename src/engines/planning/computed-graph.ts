@@ -64,10 +64,10 @@ export function windowOver(
   { kernel, stride, padding }: Window,
   channels: number,
   border: Border | undefined,
-): { readonly window: Window; readonly depth: number } {
-  if (!border) return { window: { kernel, stride, padding }, depth: channels }
+): { readonly window: Window; readonly inner: number } {
+  if (!border) return { window: { kernel, stride, padding }, inner: channels }
   return {
     window: { kernel: [kernel[0], kernel[1], 1], stride, padding: [padding[0], 0, 0] },
-    depth: channels * kernel[2],
+    inner: channels * kernel[2],
   }
 }
