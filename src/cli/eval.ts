@@ -1,5 +1,6 @@
 /** `mn-video eval`: classify videos or images with the best configuration under a budget. */
 import { type Command, Option } from 'commander'
+import { formatViews, parseViews } from '../config/views.ts'
 import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
 import { MnVideoError } from '../errors.ts'
 import { shownPath } from '../files/media-file.ts'
@@ -16,7 +17,6 @@ import {
   type TableEntry,
 } from '../runs/query-table.ts'
 import { calibrateCommand, newestRun } from '../runs/run-folder.ts'
-import { formatViews, parseViews } from '../video/sampling.ts'
 import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { addEngineOptions, addPrecision, chosenEngine, type EngineChoice } from './engine-options.ts'
 import { countMeasured, doing, print, warn } from './progress.ts'

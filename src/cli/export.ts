@@ -12,7 +12,7 @@ import {
   writeWeightsOf,
 } from '../inference/export-run.ts'
 import { formatMacs } from '../runs/query-table.ts'
-import { weightsFile } from '../runs/run-folder.ts'
+import { weightsFile } from '../runs/run-files.ts'
 import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
 import { doing, print } from './progress.ts'
 import { thousands } from './table.ts'

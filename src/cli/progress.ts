@@ -2,7 +2,7 @@
  * What a command is doing, for whoever waits: one line on standard error that every command has, after two seconds on a
  * terminal, now and then elsewhere. Results go to standard output by `print`, which takes that line away first.
  */
-import { openStatusLine } from './status-line.ts'
+import { duration, openStatusLine } from './status-line.ts'
 
 /** Shorter work passes without a word. */
 const SILENT_MS = 2000
@@ -51,7 +51,7 @@ function draw(): void {
   if (!running || !now || time - running.started < SILENT_MS) return
   drawn = time
   const seconds = Math.floor((time - now.since) / 1000)
-  line.show(seconds > 0 ? `${now.text}, ${inWords(seconds)}` : now.text)
+  line.show(seconds > 0 ? `${now.text}, ${duration(seconds)}` : now.text)
 }
 
 export interface Progress {
@@ -68,17 +68,10 @@ export function startProgress(what: string, total: number): Progress {
       done++
       if (isNew) renewed++
       const rate = renewed / ((performance.now() - started) / 1000)
-      const left = rate > 0 ? `, ${inWords((total - done) / rate)} left` : ''
+      const left = rate > 0 ? `, ${duration((total - done) / rate)} left` : ''
       doing(`${what} ${done} of ${total}, ${rate.toFixed(rate < 10 ? 1 : 0)} a second${left}`)
     },
   }
-}
-
-/** `1 h 5 min`, `3 min 20 s`, `12 s`. */
-export function inWords(seconds: number): string {
-  const whole = Math.ceil(seconds)
-  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
-  return whole >= 60 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${whole} s`
 }
 
 /** Counts configurations whose latency is measured. */

@@ -1,5 +1,5 @@
 /** The defaults that follow from other keys: pure rules, used by `schema.ts`. */
-import type { Known } from './models.ts'
+import type { EarlierValues } from './models.ts'
 import { isVideo } from './models.ts'
 
 const sizeFactors = [1, 0.86, 0.71, 0.57]
@@ -11,7 +11,7 @@ const publishedWidths = [0.73, 0.83, 0.9]
  * Sizes drawn in training: {1, .86, .71, .57} of the full size, to the nearest multiple of 4, which gives
  * MutualNet's lists (224 → 224, 192, 160, 128 and 32 → 32, 28, 24, 20).
  */
-export function sizesOf({ image_size: size }: Pick<Known, 'image_size'>): number[] {
+export function sizesOf({ image_size: size }: Pick<EarlierValues, 'image_size'>): number[] {
   const step = size < 32 ? 1 : 4
   return distinct(
     sizeFactors.map((factor) => (factor === 1 ? size : step * Math.round((size * factor) / step))),
@@ -19,23 +19,23 @@ export function sizesOf({ image_size: size }: Pick<Known, 'image_size'>): number
 }
 
 /** Frame counts drawn in training: {1, .8, .6, .4} of the full count (16 → 16, 13, 10, 6). */
-export function frameCountsOf({ frames }: Pick<Known, 'frames'>): number[] {
+export function frameCountsOf({ frames }: Pick<EarlierValues, 'frames'>): number[] {
   return distinct(frameFactors.map((factor) => Math.round(frames * factor)))
 }
 
 /** Widths logged and swept: both ends of the range and, for video, the published ones between them. */
-export function widthsOf({ model, width_mult_range: [min, max] }: Known): number[] {
+export function widthsOf({ model, width_mult_range: [min, max] }: EarlierValues): number[] {
   const between = isVideo(model) ? publishedWidths.filter((width) => width > min && width < max) : []
   return distinct([min, ...between, max])
 }
 
 /** The scale before cropping: 256/224 of the crop, even (224 → 256, 160 → 182, 312 → 356). */
-export function shortSideOf({ image_size: size }: Pick<Known, 'image_size'>): number {
+export function shortSideOf({ image_size: size }: Pick<EarlierValues, 'image_size'>): number {
   return nearestEven((size * 256) / 224)
 }
 
 /** The scales drawn in training: 256/224 to 320/224 of the crop (224 → 256–320, 160 → 182–228). */
-export function shortSidesOf(known: Pick<Known, 'image_size'>): [number, number] {
+export function shortSidesOf(known: Pick<EarlierValues, 'image_size'>): [number, number] {
   return [shortSideOf(known), nearestEven((known.image_size * 320) / 224)]
 }
 

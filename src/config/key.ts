@@ -1,6 +1,6 @@
 /** What a configuration key is. The keys themselves are in `keys/`. */
 import type { Kind } from './kinds.ts'
-import type { Known, Model } from './models.ts'
+import type { EarlierValues, Model } from './models.ts'
 
 /**
  * What another value of a key may change of what is measured of given weights: accuracies and all that comes before
@@ -13,7 +13,7 @@ export type Changes = 'evaluation' | 'calibration' | 'nothing'
 export interface Key<T> {
   readonly kind: Kind<T>
   readonly doc: string
-  readonly default: NoInfer<T> | ((known: Known) => NoInfer<T>)
+  readonly default: NoInfer<T> | ((known: EarlierValues) => NoInfer<T>)
   /**
    * What runs did that were written before there was this key. A run's config.yml gives every key, so one that gives
    * all but such keys is of that time.

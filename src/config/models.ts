@@ -1,9 +1,9 @@
 /** The models that a configuration can name, as `models/` lists them, and how per-model defaults are written. */
 import { MODELS, type Model, specOf } from '../models/index.ts'
-import type { Default, Known, ModelDefaults, ModelKey } from '../models/spec.ts'
+import type { Default, EarlierValues, ModelDefaults, ModelKey } from '../models/spec.ts'
 
 export type { Model } from '../models/index.ts'
-export type { Known } from '../models/spec.ts'
+export type { EarlierValues } from '../models/spec.ts'
 
 export const models: readonly Model[] = MODELS.map(({ name }) => name)
 export const videoModels = models.filter(isVideo)
@@ -24,7 +24,7 @@ export const modelsWith = (key: ModelKey): readonly Model[] =>
   models.filter((model) => specOf(model).keys.includes(key))
 
 /** The values of a default. */
-type Value<T> = T extends (known: Known) => infer R ? R : T
+type Value<T> = T extends (known: EarlierValues) => infer R ? R : T
 
 /** A default that differs between media; `other` where one has none of its own. */
 interface ByMedia<T> {
@@ -37,7 +37,7 @@ interface ByMedia<T> {
 export function byModel<K extends keyof ModelDefaults>(
   key: K,
   others: ByMedia<Value<NonNullable<ModelDefaults[K]>>>,
-): (known: Known) => Value<NonNullable<ModelDefaults[K]>> {
+): (known: EarlierValues) => Value<NonNullable<ModelDefaults[K]>> {
   const general = byMedia(others)
   return (known) => {
     const own = specOf(known.model).defaults[key] as Default<Value<NonNullable<ModelDefaults[K]>>> | undefined
@@ -46,12 +46,12 @@ export function byModel<K extends keyof ModelDefaults>(
 }
 
 /** A default that differs between media alone. */
-export function byMedia<const T>({ video, image, other }: ByMedia<T>): (known: Known) => T {
+export function byMedia<const T>({ video, image, other }: ByMedia<T>): (known: EarlierValues) => T {
   return (known) => evaluated(((isVideo(known.model) ? video : image) ?? other) as Default<T>, known)
 }
 
-const evaluated = <T>(value: Default<T>, known: Known): T =>
-  typeof value === 'function' ? (value as (known: Known) => T)(known) : value
+const evaluated = <T>(value: Default<T>, known: EarlierValues): T =>
+  typeof value === 'function' ? (value as (known: EarlierValues) => T)(known) : value
 
 /** MutualNet's names (`models.mobilenet_v1`, `models.us_resnet` with `depth`) as ours; others unchanged. */
 export function normaliseModel(name: unknown, depth: unknown): unknown {

@@ -6,7 +6,7 @@ import { MnVideoError } from '../errors.ts'
 import { suggestion } from '../suggestion.ts'
 import { conflicts } from './checks.ts'
 import type { Key } from './key.ts'
-import { isResnet, type Known, type Model, normaliseModel } from './models.ts'
+import { type EarlierValues, isResnet, type Model, normaliseModel } from './models.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
 import { type Config, changesOf, ignoredKeys, type KeyName, keys } from './schema.ts'
 
@@ -137,7 +137,7 @@ export function applies(name: KeyName, model: Model): boolean {
 /** The default of a key where the keys before it have the values of a configuration. */
 export function defaultOf(name: KeyName, config: Config): unknown {
   const value = entryOf(name).default
-  return typeof value === 'function' ? value(config satisfies Known) : value
+  return typeof value === 'function' ? value(config satisfies EarlierValues) : value
 }
 
 /** Fills in the defaults, in the order of the table: a default sees the keys before its own. */

@@ -1,5 +1,6 @@
 /** Accuracies of many configurations of one network on a validation set. */
 import type { Config } from '../config/index.ts'
+import type { Views } from '../config/views.ts'
 import { reasonFor, refuseBadEvaluation } from '../data/loading/bad-files.ts'
 import { type EvaluationRequest, evaluationClips } from '../data/loading/evaluation-clips.ts'
 import { createFrameIndexes } from '../data/loading/frame-indexes.ts'
@@ -12,12 +13,11 @@ import { toInputs } from '../frames/inputs.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { configurationKey, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
-import type { Views } from '../video/sampling.ts'
 import { createMultiLabelMetrics } from './average-precision.ts'
 import { createMetrics } from './metrics.ts'
 
 /** What is evaluated. */
-export interface Subject {
+export interface EvaluatedNetwork {
   readonly engine: Engine
   readonly network: Network
   readonly config: Config
@@ -50,7 +50,7 @@ export interface Scored {
 }
 
 /** One configuration's answers on the validation set, at least one, in the order of the set; files that cannot be read are left out. */
-export interface Swept {
+export interface ConfigurationScores {
   readonly configuration: Configuration
   /** Usable until the next result is asked for. */
   readonly plan: Plan
@@ -70,12 +70,12 @@ const LARGEST_RUN = 64
  * @throws MnVideoError `data` naming files, where more of them than `max_bad_fraction` cannot be read, or all
  */
 export async function* sweep(
-  subject: Subject,
+  evaluated: EvaluatedNetwork,
   dataset: Dataset,
   configurations: readonly Configuration[],
   options: SweepOptions,
-): AsyncGenerator<Swept> {
-  const sizeOf = (configuration: Configuration) => decodedSize(subject.network, configuration.size)
+): AsyncGenerator<ConfigurationScores> {
+  const sizeOf = (configuration: Configuration) => decodedSize(evaluated.network, configuration.size)
   const sizes = [...new Set(configurations.map(sizeOf))]
   const indexes = createFrameIndexes()
   const bad = new Set<string>()
@@ -85,9 +85,9 @@ export async function* sweep(
   }
   for (const [i, size] of sizes.entries()) {
     const group = configurations.filter((configuration) => sizeOf(configuration) === size)
-    const plans = await compileAll(subject, group)
+    const plans = await compileAll(evaluated, group)
     try {
-      yield* sweepSize(subject, dataset, plans, {
+      yield* sweepSize(evaluated, dataset, plans, {
         ...options,
         size,
         indexes,
@@ -115,7 +115,7 @@ export function meanAveragePrecisionOf(classes: number, scored: readonly Scored[
 }
 
 function compileAll(
-  { engine, network, config, weights, statistics, precision }: Subject,
+  { engine, network, config, weights, statistics, precision }: EvaluatedNetwork,
   group: readonly Configuration[],
 ) {
   const { mean, std } = config
@@ -145,7 +145,7 @@ interface Waiting {
 }
 
 async function* sweepSize(
-  { network, config }: Subject,
+  { network, config }: EvaluatedNetwork,
   dataset: Dataset,
   plans: readonly Plan[],
   {
@@ -156,7 +156,7 @@ async function* sweepSize(
     onProgress,
     onBad,
   }: SweepOptions & Pick<EvaluationRequest, 'size' | 'indexes'>,
-): AsyncGenerator<Swept> {
+): AsyncGenerator<ConfigurationScores> {
   const scored = plans.map((): Scored[] => [])
   const failed = new Map<string, string>()
   let waiting: Waiting[] = []

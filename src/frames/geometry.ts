@@ -63,7 +63,7 @@ export const MAX_PIXELS = 2 ** 26
 export const MAX_BYTES = 2 ** 30
 
 /** How a picture of a given size becomes the requested one. */
-export interface PicturePlan {
+export interface PictureLayout {
   readonly native: Size
   readonly scaled: Size
   readonly isScaled: boolean
@@ -75,7 +75,7 @@ export interface PicturePlan {
 }
 
 /** @throws MnVideoError 'media' naming the file where sizes are out of bounds or the crop does not fit */
-export function planPicture(shown: string, native: Size, request: PictureRequest): PicturePlan {
+export function layOutPicture(shown: string, native: Size, request: PictureRequest): PictureLayout {
   requireSide(shown, 'short side', request.shortSide)
   requireSide(shown, 'crop', request.crop?.size)
   requireBounded(shown, 'is', native)

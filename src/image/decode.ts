@@ -9,10 +9,10 @@ import { MnVideoError, messageOf, throwIfCancelled } from '../errors.ts'
 import { type MediaFile, mediaFile } from '../files/media-file.ts'
 import type { Clip } from '../frames/batch.ts'
 import {
+  layOutPicture,
   MAX_PIXELS,
   PICTURE_OPTIONS,
   type PictureRequest,
-  planPicture,
   type Rectangle,
   type Scaling,
   type Size,
@@ -36,7 +36,7 @@ export async function decodeImage(
 ): Promise<Clip> {
   checkOptions('decodeImage', request, PICTURE_OPTIONS)
   checkOptions('decodeImage', options, LIMITS)
-  return decode(path, options, (native, shown) => planPicture(shown, native, request))
+  return decode(path, options, (native, shown) => layOutPicture(shown, native, request))
 }
 
 /** What every call that decodes a picture accepts. */
@@ -66,7 +66,7 @@ export interface ImageRegion {
  */
 export async function decodeImageRegion(path: string, choose: (native: Size) => ImageRegion): Promise<Clip> {
   return decode(path, {}, (native, shown) => {
-    planPicture(shown, native, {})
+    layOutPicture(shown, native, {})
     const { region, size, flip = false, scaling = 'antialiased' } = choose(native)
     const scaled = { width: size, height: size }
     return { region, native: region, scaled, scaling, flip }

@@ -1,9 +1,10 @@
 /** Classifies a video or an image at a chosen cost: decode its views, run them, average their scores. */
+
+import { parseViews } from '../config/views.ts'
 import { throwIfCancelled } from '../errors.ts'
 import type { Inputs } from '../frames/batch.ts'
 import { checkPath } from '../options.ts'
 import type { TableEntry } from '../runs/query-table.ts'
-import { parseViews } from '../video/sampling.ts'
 import { decodeImageView, decodeVideoViews } from './inputs-of-file.ts'
 import type { Model } from './model.ts'
 import { type ClassifyOptions, checkClassifyOptions } from './options.ts'

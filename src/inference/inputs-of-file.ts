@@ -3,14 +3,14 @@
  * SlowFast's two inputs are made of one clip.
  */
 import type { Config } from '../config/index.ts'
+import type { Views } from '../config/views.ts'
 import { hasWholeInput, imageTestClip, videoTestClips } from '../data/loading/test-clips.ts'
 import type { Inputs } from '../frames/batch.ts'
 import { toInputs } from '../frames/inputs.ts'
 import { subsampleFrames } from '../frames/subsample.ts'
 import type { PictureOptions } from '../image/decode.ts'
-import type { Configuration, Network } from '../network/graph.ts'
+import { type Configuration, clipFrames, type Network } from '../network/graph.ts'
 import type { RunOptions } from '../video/ffmpeg.ts'
-import type { Views } from '../video/sampling.ts'
 
 /**
  * Decodes the views of a video that a configuration is evaluated on, each spatial crop of the first temporal
@@ -25,7 +25,7 @@ export async function decodeVideoViews(
   views: Views,
   options: RunOptions = {},
 ): Promise<Inputs[]> {
-  const whole = network.frames * config.alpha
+  const whole = clipFrames(network)
   const clips = await videoTestClips(
     file,
     network,

@@ -11,6 +11,7 @@ import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import * as option from '../options.ts'
 import { checkOptions, checkPath, type OptionTable } from '../options.ts'
+import { readStatistics } from '../runs/kept-statistics.ts'
 import { labelsOf, labelsOfRun } from '../runs/labels.ts'
 import { type Latency, machineOf, measureLatency, readLatencies, writeLatencies } from '../runs/latency.ts'
 import {
@@ -23,7 +24,7 @@ import {
   type QueryTable,
   type TableEntry,
 } from '../runs/query-table.ts'
-import { calibrateCommand, type Run, readRun, readStatistics } from '../runs/run-folder.ts'
+import { calibrateCommand, type Run, readRun } from '../runs/run-folder.ts'
 import { shellQuoted } from '../shell.ts'
 import { type Budget, checkBudget } from './options.ts'
 

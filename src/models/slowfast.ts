@@ -10,7 +10,7 @@ import type { Network } from '../network/graph.ts'
 import { bottleneckStage, DEPTHS_R50, stem } from './bottleneck3d.ts'
 import { type VideoNetworkOptions, videoNetwork } from './network.ts'
 import { SLOW_TEMPORAL_KERNELS } from './slow.ts'
-import { defineModel, type Known, videoOptions } from './spec.ts'
+import { defineModel, type EarlierValues, videoOptions } from './spec.ts'
 
 export interface SlowFastOptions extends VideoNetworkOptions {
   /** Frame-rate ratio of the pathways: 8 for 4×16, 4 for 8×8. */
@@ -120,7 +120,7 @@ function fuse(
 }
 
 /** The fast pathway takes every second frame of the clip in both published settings (16 → 8, 8 → 4). */
-const alphaOf = ({ frame_stride: stride }: Known): number => (stride % 2 === 0 ? stride / 2 : 1)
+const alphaOf = ({ frame_stride: stride }: EarlierValues): number => (stride % 2 === 0 ? stride / 2 : 1)
 
 export const slowfastModel = defineModel({
   name: 'slowfast',

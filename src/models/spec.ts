@@ -34,7 +34,7 @@ export type ModelKey =
   | 'alpha'
 
 /** What the default of a key may follow from: keys that stand before it in the table of `config/schema.ts`. */
-export interface Known {
+export interface EarlierValues {
   readonly model: string
   readonly variant: Variant
   readonly dataset: string
@@ -48,7 +48,7 @@ export interface Known {
   readonly lr: number
 }
 
-export type Default<T> = T | ((known: Known) => T)
+export type Default<T> = T | ((known: EarlierValues) => T)
 
 /** The keys that a model may have a default of its own for; other defaults are its media's, in `config/keys`. */
 export interface ModelDefaults {
@@ -101,11 +101,11 @@ export const imageOptions = (values: NetworkValues) => ({
 })
 
 /** The linear scaling rule: a rate given for one batch size, scaled to the samples of one step. */
-export function scaledRate(rate: number, samples: number): (known: Known) => number {
+export function scaledRate(rate: number, samples: number): (known: EarlierValues) => number {
   return ({ batch_size, accumulate }) => (rate * batch_size * accumulate) / samples
 }
 
 /** PySlowFast's warm-up, but never more than a fifth of a short run. */
-export function warmupOf(epochs: number): (known: Known) => number {
+export function warmupOf(epochs: number): (known: EarlierValues) => number {
   return ({ num_epochs }) => Math.min(epochs, Math.floor(num_epochs / 5))
 }

@@ -6,7 +6,7 @@ import { GraphBuilder } from '../network/builder.ts'
 import { fixed, slimmable } from '../network/channels.ts'
 import type { Network, Triple } from '../network/graph.ts'
 import { type VideoNetworkOptions, videoNetwork } from './network.ts'
-import { defineModel, type Known, scaledRate, type Variant, videoOptions, warmupOf } from './spec.ts'
+import { defineModel, type EarlierValues, scaledRate, type Variant, videoOptions, warmupOf } from './spec.ts'
 
 export interface X3DOptions extends VideoNetworkOptions {
   /** Depth expansion γ_d: blocks per stage are ceil(γ_d · [1, 2, 5, 3]). */
@@ -156,11 +156,11 @@ function nameOf(options: X3DOptions): string {
 
 const ofVariant =
   <T>(table: Readonly<Record<Variant, T>>) =>
-  ({ variant }: Known): T =>
+  ({ variant }: EarlierValues): T =>
     table[variant]
 const published =
   (what: keyof (typeof X3D_VARIANTS)['m']) =>
-  ({ variant }: Known) =>
+  ({ variant }: EarlierValues) =>
     X3D_VARIANTS[variant][what]
 
 export const x3dModel = defineModel({

@@ -41,5 +41,12 @@ export interface Network {
   readonly output: string
 }
 
+/** Frames of a whole clip, of which every input takes its own: for SlowFast those of the fast pathway. */
+export const clipFrames = ({ nodes, frames }: Network): number =>
+  Math.max(
+    frames,
+    ...nodes.map((node) => (node.kind === 'input' && node.follows === 'whole' ? node.frames : 0)),
+  )
+
 /** The names of the nodes that a node reads, in order; none for an input. */
 export const inputsOf = (node: Node): readonly string[] => opOf(node).inputs(node)

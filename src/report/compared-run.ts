@@ -12,8 +12,9 @@ import { labelsOfRun } from '../runs/labels.ts'
 import { isStep, type LoggedStep, readLog } from '../runs/log.ts'
 import { type Prediction, readPredictions } from '../runs/predictions.ts'
 import type { QueryTable, TableEntry } from '../runs/query-table.ts'
-import { findTable, readRunHead } from '../runs/run-folder.ts'
+import { readRunHead } from '../runs/run-folder.ts'
 import { readSweep, type SweepResult } from '../runs/sweep-results.ts'
+import { findTable } from '../runs/table-file.ts'
 import type { RunResults } from './curves.ts'
 
 /** A result of the sweep or, of a run that was not swept here, what its query table says. */

@@ -1,4 +1,6 @@
 /** Accuracy against cost or latency as curves of points: of runs, from their results, and of papers. No drawing. */
+
+import { parseViews } from '../config/views.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration } from '../network/graph.ts'
 import { frontierBy } from '../runs/frontier.ts'
@@ -10,7 +12,6 @@ import {
   type PublishedSeries,
 } from '../runs/published.ts'
 import type { SweepResult } from '../runs/sweep-results.ts'
-import { parseViews } from '../video/sampling.ts'
 
 /** What a cost is of: one clip (or image), or all views of a video. */
 export type Per = 'clip' | 'video'

@@ -8,9 +8,10 @@ import { buildNetwork, initialisationOf } from '../models/index.ts'
 import type { Network } from '../network/graph.ts'
 import { configurationKey, fullConfiguration, resolve } from '../network/resolve.ts'
 import type { BatchNormStatistics } from '../network/store.ts'
+import type { NewRun } from './create-run.ts'
 import { publishedTable } from './published-table.ts'
-import { type QueryTable, type TableEntry, untrainedTable } from './query-table.ts'
-import { type NewRun, statisticsFile } from './run-folder.ts'
+import { type QueryTable, TABLE_FORMAT, type TableEntry, untrainedTable } from './query-table.ts'
+import { statisticsFile } from './run-files.ts'
 
 export interface ImportedRun extends NewRun {
   readonly network: Network
@@ -72,7 +73,7 @@ async function tableOf(network: Network, config: Config, { statistics, complete,
   const published = mutual ? await publishedTable(network, config) : []
   const table: QueryTable = complete
     ? {
-        format: 'mn-video query table 1',
+        format: TABLE_FORMAT,
         network: network.name,
         trained: true,
         entries: byCost(merged(entries, published)),

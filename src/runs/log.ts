@@ -6,7 +6,7 @@ import type { Fingerprint } from '../data/curation/fingerprint.ts'
 import type { Split } from '../data/sets/dataset.ts'
 import { appendJsonLines, readJsonLines } from '../files/json-lines.ts'
 import type { Configuration } from '../network/graph.ts'
-import { LOG } from './run-folder.ts'
+import { LOG } from './run-files.ts'
 
 export type TrainingEvent =
   | StartEvent

@@ -6,7 +6,7 @@ import { MnVideoError, reasonOf } from '../errors.ts'
 import { formatCsv } from '../files/csv.ts'
 import { readJsonLines } from '../files/json-lines.ts'
 import { writeAtomically } from '../files/write.ts'
-import { type AnswersOf, predictionsFile } from './run-folder.ts'
+import { type AnswersOf, predictionsFile } from './run-files.ts'
 
 const index = z.int().nonnegative()
 

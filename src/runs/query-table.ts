@@ -5,10 +5,14 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { VIEWS } from '../config/views.ts'
 import { MnVideoError } from '../errors.ts'
 import type { Configuration, Network } from '../network/graph.ts'
 import { resolve } from '../network/resolve.ts'
 import { shellQuoted } from '../shell.ts'
+
+/** What a table's file says that it is. */
+export const TABLE_FORMAT = 'mn-video query table 1'
 
 const entrySchema = z.strictObject({
   width: z.number().positive(),
@@ -41,17 +45,14 @@ const entrySchema = z.strictObject({
 })
 
 const tableSchema = z.strictObject({
-  format: z.literal('mn-video query table 1'),
+  format: z.literal(TABLE_FORMAT),
   network: z.string(),
   /** False for fresh weights: then entries differ in cost alone. */
   trained: z.boolean(),
   /** What identifies the weights that the accuracies were measured with. */
   weights: z.string().optional(),
   /** The views that all accuracies were measured with, as `10x3`; absent where a paper's or none. */
-  views: z
-    .string()
-    .regex(/^[1-9]\d{0,2}x[13]$/)
-    .optional(),
+  views: z.string().regex(VIEWS).optional(),
   /** Set where the accuracies are mean average precisions. */
   metric: z.literal('mAP').optional(),
   /** What the accuracies were measured on, and how (`conditions.ts`); absent in tables of before. */
@@ -98,7 +99,7 @@ export function untrainedTable(
     return { ...configuration, macs, params }
   })
   entries.sort((a, b) => a.macs - b.macs)
-  return { format: 'mn-video query table 1', network: network.name, trained: false, entries }
+  return { format: TABLE_FORMAT, network: network.name, trained: false, entries }
 }
 
 /** More configurations than a sweep ends with. */

@@ -4,10 +4,11 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
+import { VIEWS } from '../config/views.ts'
 import { appendJsonLines, type JsonLinesWriter, readJsonLines } from '../files/json-lines.ts'
 import { configurationKey } from '../network/resolve.ts'
 import type { Metric } from './query-table.ts'
-import { SWEEP } from './run-folder.ts'
+import { SWEEP } from './run-files.ts'
 
 const share = z.number().min(0).max(1)
 
@@ -23,7 +24,7 @@ const common = z.object({
   /** Samples that could not be read, and were left out. */
   unreadable: z.int().nonnegative().optional(),
   /** Temporal views × crops of each sample; images: 1x1. */
-  views: z.string().regex(/^[1-9]\d{0,2}x[13]$/, 'must be VIEWSxCROPS, such as 10x3'),
+  views: z.string().regex(VIEWS, 'must be VIEWSxCROPS, such as 10x3'),
   /** Milliseconds for one clip or image on the machine that swept: the median, and the fastest and slowest. */
   latencyMs: z.number().positive().optional(),
   latencyRangeMs: z.tuple([z.number().positive(), z.number().positive()]).optional(),

@@ -5,9 +5,9 @@ import type { EngineName, EngineOptions } from '../engines/index.ts'
 import { buildNetwork } from '../models/index.ts'
 import { requireMemory } from './memory.ts'
 import { learningRate } from './schedule.ts'
+import { notesOn, openSetup, trainerOptions } from './setup.ts'
 import { freshStart } from './start.ts'
 import { mutualStep, type StepResult } from './step.ts'
-import { notesOn, openWorkplace, trainerOptions } from './train.ts'
 import { validatedConfigurations } from './validate.ts'
 
 export interface DryRun {
@@ -42,9 +42,9 @@ export async function dryRun(
   options: EngineOptions & { readonly engine?: EngineName } = {},
 ): Promise<DryRun> {
   const network = buildNetwork(config)
-  const place = await openWorkplace(config, network, options, () => {})
+  const setup = await openSetup(config, network, options, () => {})
   try {
-    const { engine, loader, datasets, stepsPerEpoch } = place
+    const { engine, loader, datasets, stepsPerEpoch } = setup
     const { weights, taken } = await freshStart(network, config)
     const trainer = await engine.openTrainer(network, weights, trainerOptions(config))
     const bytes = requireMemory(trainer, network, config)
@@ -80,6 +80,6 @@ export async function dryRun(
       validated: validatedConfigurations(config).length,
     }
   } finally {
-    place.close()
+    setup.close()
   }
 }

@@ -2,11 +2,14 @@
  * TensorBoard event files: scalars by tag and step. The format is TFRecord (length, masked CRC-32C, bytes) around
  * `Event` protocol buffers (tensorflow/core/util/event.proto).
  */
+
 import { appendFile, mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Message } from '../checkpoints/protobuf.ts'
 import { MnVideoError, reasonOf } from '../errors.ts'
+import { configurationKey } from '../network/resolve.ts'
+import type { TrainingEvent } from '../runs/log.ts'
 
 export interface TensorboardWriter {
   /** Appends scalars of a step, by tag. */
@@ -58,4 +61,25 @@ export function crc32c(bytes: Uint8Array): number {
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
   }
   return ~crc >>> 0
+}
+
+/** What TensorBoard draws of an event. */
+export function scalarsOf(
+  event: TrainingEvent,
+): { readonly step: number; readonly scalars: Readonly<Record<string, number>> } | undefined {
+  if (event.event === 'validation') {
+    return { step: event.step, scalars: { [`validation/top1/${configurationKey(event)}`]: event.top1 } }
+  }
+  if (event.event !== 'step') return undefined
+  const losses = Object.entries(event.losses).map(([name, loss]) => [`loss/${name}`, loss] as const)
+  return {
+    step: event.step,
+    scalars: {
+      ...Object.fromEntries(losses),
+      lr: event.lr,
+      top1: event.top1,
+      samples_per_second: event.samplesPerSecond,
+      wait_share: event.waitShare,
+    },
+  }
 }

@@ -5,7 +5,7 @@ import { fingerprintSchema } from '../data/curation/fingerprint.ts'
 import type { openDatasets, Split } from '../data/sets/dataset.ts'
 import { openFile } from '../files/read.ts'
 import type { DataChangedEvent, StartEvent, UsedData } from '../runs/log.ts'
-import { LOG } from '../runs/run-folder.ts'
+import { LOG } from '../runs/run-files.ts'
 
 type Data = StartEvent['data']
 

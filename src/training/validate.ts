@@ -1,5 +1,6 @@
 /** Looking at a network in the middle or at the end of training: calibrate, evaluate, write what a run needs. */
 import type { Config } from '../config/index.ts'
+import { parseViews } from '../config/views.ts'
 import type { TrainingLoader } from '../data/loading/loader.ts'
 import type { Dataset } from '../data/sets/dataset.ts'
 import type { Engine, Trainer } from '../engines/engine.ts'
@@ -11,9 +12,8 @@ import type { BatchNormStatistics, ParameterStore } from '../network/store.ts'
 import { type Conditions, conditionsOf } from '../runs/conditions.ts'
 import { wilson } from '../runs/interval.ts'
 import type { BadFileEvent, ProgressEvent } from '../runs/log.ts'
-import type { QueryTable, TableEntry } from '../runs/query-table.ts'
-import { statisticsFile } from '../runs/run-folder.ts'
-import { parseViews } from '../video/sampling.ts'
+import { type QueryTable, TABLE_FORMAT, type TableEntry } from '../runs/query-table.ts'
+import { statisticsFile } from '../runs/run-files.ts'
 import { largestConfiguration } from './draw.ts'
 
 /** An entry with what was measured of it. */
@@ -104,7 +104,7 @@ export async function validate(
 /** The query table of a validation, and its statistics by file. */
 export function tableOf(network: Network, { views, entries, statistics, conditions }: Validation) {
   const table: QueryTable = {
-    format: 'mn-video query table 1',
+    format: TABLE_FORMAT,
     network: network.name,
     trained: true,
     views,

@@ -1,12 +1,12 @@
 /**
  * Decodes clips of several videos with one run of FFmpeg. Starting it takes as long as decoding a clip of a second
- * or two, so that a training loader is several times faster this way. Only what goes as planned is done here;
+ * or two, so that a training loader is several times faster this way. Only what goes as prepared is done here;
  * everything else is `decodeClip`'s.
  */
 import { MnVideoError, orMediaError } from '../errors.ts'
 import { type MediaFile, mediaFile } from '../files/media-file.ts'
 import type { Clip } from '../frames/batch.ts'
-import { type PicturePlan, planPicture, requireBytes } from '../frames/geometry.ts'
+import { layOutPicture, type PictureLayout, requireBytes } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
 import { type ClipRequest, clipOf, decodeClip, momentsOf } from './decode.ts'
 import { type RunOptions, run } from './ffmpeg.ts'
@@ -41,20 +41,20 @@ export async function decodeClips(
   jobs: readonly (ClipJob | MnVideoError)[],
   options: RunOptions = {},
 ): Promise<(Clip | MnVideoError)[]> {
-  const planned = await Promise.all(jobs.map(plan))
-  const together = fitting(planned)
+  const prepared = await Promise.all(jobs.map(prepare))
+  const together = fitting(prepared)
   // Further pipes are not passed on to programs on Windows.
   const canShare = together.length > 1 && process.platform !== 'win32'
-  const pulled = canShare ? await pullTogether(together, options) : new Map<Planned, Uint8Array>()
+  const pulled = canShare ? await pullTogether(together, options) : new Map<Prepared, Uint8Array>()
   return Promise.all(
     jobs.map(async (job, i) => {
       if (job instanceof MnVideoError) return job
       const { path, request, index } = job
-      const each = planned[i]
+      const each = prepared[i]
       const data = each && pulled.get(each)
       if (each && data) {
         const times = each.stretch.positions.map((position) => index.times[position]!)
-        return clipOf(path, { data, ...each.plan.output, times, shown: each.shown })
+        return clipOf(path, { data, ...each.layout.output, times, shown: each.shown })
       }
       return orMediaError(decodeClip(path, request, { ...options, index, threads: 1 }))
     }),
@@ -62,10 +62,10 @@ export async function decodeClips(
 }
 
 /** A clip whose frames one run of FFmpeg can pull. */
-interface Planned {
+interface Prepared {
   readonly file: MediaFile
   readonly index: FrameIndex
-  readonly plan: PicturePlan
+  readonly layout: PictureLayout
   readonly stretch: Stretch
   readonly log: FrameLog
   /** FFmpeg's filters from the decoder to the pixels. */
@@ -76,25 +76,25 @@ interface Planned {
 }
 
 /** Undefined for a clip that is not to be pulled with others: what is wrong with it, decodeClip will say. */
-async function plan(job: ClipJob | MnVideoError, number: number): Promise<Planned | undefined> {
+async function prepare(job: ClipJob | MnVideoError, number: number): Promise<Prepared | undefined> {
   if (job instanceof MnVideoError) return undefined
   const { path, request, index } = job
-  const planned = async () => {
+  const laidOut = async () => {
     const file = await mediaFile(path)
-    const plan = planPicture(file.shown, index.info, request)
+    const layout = layOutPicture(file.shown, index.info, request)
     const positions = framesShownAt(index.times, momentsOf(request, index))
     const wanted = [...new Set(positions)].sort((a, b) => a - b)
     const [stretch, ...more] = stretches(index, wanted)
     if (!stretch || more.length > 0) return undefined
-    const bytes = wanted.length * plan.output.width * plan.output.height * 3
+    const bytes = wanted.length * layout.output.width * layout.output.height * 3
     requireBytes(file.shown, bytes)
     const log = new FrameLog(`clip${number}`)
-    const filters = [...pickFilters(index, stretch, log), ...pictureFilters(plan)].join(',')
+    const filters = [...pickFilters(index, stretch, log), ...pictureFilters(layout)].join(',')
     const placeOf = new Map(wanted.map((position, place) => [position, place]))
     const shown = positions.map((position) => placeOf.get(position)!)
-    return { file, index, plan, stretch, log, filters, shown, bytes }
+    return { file, index, layout, stretch, log, filters, shown, bytes }
   }
-  const result = await orMediaError(planned())
+  const result = await orMediaError(laidOut())
   return result instanceof MnVideoError ? undefined : result
 }
 
@@ -102,24 +102,24 @@ async function plan(job: ClipJob | MnVideoError, number: number): Promise<Planne
 const MOST_FILTERS = 100_000
 
 /** As many of the clips, from the first, as one command can hold. */
-function fitting(clips: readonly (Planned | undefined)[]): Planned[] {
+function fitting(clips: readonly (Prepared | undefined)[]): Prepared[] {
   let room = MOST_FILTERS
   return clips.filter((clip) => {
     if (!clip || clip.filters.length > room) return false
     room -= clip.filters.length
     return true
-  }) as Planned[]
+  }) as Prepared[]
 }
 
-/** The pixels of those clips of which every frame arrived as planned, from a sound start. */
+/** The pixels of those clips of which every frame arrived as prepared, from a sound start. */
 async function pullTogether(
-  clips: readonly Planned[],
+  clips: readonly Prepared[],
   options: RunOptions,
-): Promise<Map<Planned, Uint8Array>> {
+): Promise<Map<Prepared, Uint8Array>> {
   const { ffmpeg, version } = await findBinaries()
   const arriving = clips.map((clip) => {
     const data = new Uint8Array(clip.bytes)
-    return { clip, data, pixels: createFramePixels(clip.plan, data) }
+    return { clip, data, pixels: createFramePixels(clip.layout, data) }
   })
   const chains = clips.map(({ index, filters }, i) => {
     return `[${i}:${index.info.streamIndex}]${filters}[clip${i}]`

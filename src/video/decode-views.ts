@@ -1,12 +1,14 @@
 /**
  * Decodes the test views of a video: N uniformly spaced clips × 1 or 3 crops, in one pass over the file.
  */
+
+import type { Views } from '../config/views.ts'
 import { shownPath } from '../files/media-file.ts'
 import type { Clip } from '../frames/batch.ts'
 import { type Crop, cropRectangle, type Rectangle, requireBytes, type Scaling } from '../frames/geometry.ts'
 import type { DecodeOptions } from './decode.ts'
 import { pullFrames } from './pull-frames.ts'
-import { type ClipSpan, type Views, viewMoments } from './sampling.ts'
+import { type ClipSpan, viewMoments } from './sampling.ts'
 
 export interface ViewsRequest extends ClipSpan {
   readonly views: Views

@@ -2,7 +2,7 @@
  * The pixels of frames as they arrive from FFmpeg, in pieces of any length. FFmpeg scales them itself, antialiased; what
  * is to be scaled otherwise arrives as it is in the video and is scaled here, frame by frame.
  */
-import type { PicturePlan, Size } from '../frames/geometry.ts'
+import type { PictureLayout, Size } from '../frames/geometry.ts'
 import { createScaler } from '../frames/scale.ts'
 
 export interface FramePixels {
@@ -13,13 +13,13 @@ export interface FramePixels {
 }
 
 /** Whether frames are scaled, cropped and mirrored here rather than by FFmpeg. */
-export const isScaledHere = ({ isScaled, scaling, native, scaled }: PicturePlan): boolean =>
+export const isScaledHere = ({ isScaled, scaling, native, scaled }: PictureLayout): boolean =>
   isScaled && scaling === 'bilinear' && (native.width !== scaled.width || native.height !== scaled.height)
 
 /** @param room [frames, H, W, 3] of the size that comes out, filled from its start */
-export function createFramePixels(plan: PicturePlan, room: Uint8Array): FramePixels {
-  const bytes = bytesOf(plan.output)
-  return isScaledHere(plan) ? scaling(plan, room, bytes) : copying(room, bytes)
+export function createFramePixels(layout: PictureLayout, room: Uint8Array): FramePixels {
+  const bytes = bytesOf(layout.output)
+  return isScaledHere(layout) ? scaling(layout, room, bytes) : copying(room, bytes)
 }
 
 function copying(room: Uint8Array, bytes: number): FramePixels {
@@ -37,9 +37,9 @@ function copying(room: Uint8Array, bytes: number): FramePixels {
   }
 }
 
-function scaling(plan: PicturePlan, room: Uint8Array, bytes: number): FramePixels {
-  const scale = createScaler(plan)
-  const frame = new Uint8Array(bytesOf(plan.native))
+function scaling(layout: PictureLayout, room: Uint8Array, bytes: number): FramePixels {
+  const scale = createScaler(layout)
+  const frame = new Uint8Array(bytesOf(layout.native))
   let [held, frames] = [0, 0]
   return {
     add(piece) {

@@ -4,7 +4,7 @@
  */
 import { MnVideoError } from '../errors.ts'
 import { type MediaFile, mediaFile } from '../files/media-file.ts'
-import { type PicturePlan, type PictureRequest, planPicture, requireBytes } from '../frames/geometry.ts'
+import { layOutPicture, type PictureLayout, type PictureRequest, requireBytes } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
 import { ffmpegArguments, type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import {
@@ -52,13 +52,13 @@ export async function pullFrames(
 ): Promise<PulledFrames> {
   const file = await mediaFile(path)
   let index = options.index ?? (await readFrameIndex(path, options))
-  const plan = planPicture(file.shown, index.info, request)
+  const layout = layOutPicture(file.shown, index.info, request)
   for (;;) {
     const moments = momentsIn(index)
     requireMoments(file, moments)
     const shown = framesShownAt(index.times, moments)
     const wanted = [...new Set(shown)].sort((a, b) => a - b)
-    const { data, arrived, errors, isSound } = await pull(file, index, wanted, plan, options)
+    const { data, arrived, errors, isSound } = await pull(file, index, wanted, layout, options)
     if (!isSound) {
       index = fromTheStart(index)
       continue
@@ -69,8 +69,8 @@ export async function pullFrames(
       const positions = isComplete ? wanted : arrived
       return {
         data,
-        height: plan.output.height,
-        width: plan.output.width,
+        height: layout.output.height,
+        width: layout.output.width,
         times: positions.map((position) => index.times[position]!),
         shown: shown.map((position) => lastAtOrBefore(positions, position)),
       }
@@ -96,10 +96,10 @@ async function pull(
   file: MediaFile,
   index: FrameIndex,
   wanted: readonly number[],
-  plan: PicturePlan,
+  layout: PictureLayout,
   options: PullOptions,
 ): Promise<Pull> {
-  const frameBytes = plan.output.width * plan.output.height * 3
+  const frameBytes = layout.output.width * layout.output.height * 3
   requireBytes(file.shown, wanted.length * frameBytes)
   const data = new Uint8Array(wanted.length * frameBytes)
   const arrived: number[] = []
@@ -107,7 +107,7 @@ async function pull(
   for (const stretch of stretches(index, wanted)) {
     const begin = arrived.length * frameBytes
     const room = data.subarray(begin, begin + stretch.positions.length * frameBytes)
-    const pulled = await pullStretch(file, index, stretch, plan, room, options)
+    const pulled = await pullStretch(file, index, stretch, layout, room, options)
     arrived.push(...pulled.arrived)
     errors = pulled.errors
     isSound = pulled.isSound
@@ -159,7 +159,7 @@ async function pullStretch(
   file: MediaFile,
   index: FrameIndex,
   stretch: Stretch,
-  plan: PicturePlan,
+  layout: PictureLayout,
   room: Uint8Array,
   { threads, ...options }: PullOptions,
 ): Promise<Omit<Pull, 'data'>> {
@@ -167,7 +167,7 @@ async function pullStretch(
   const { ffmpeg, version } = await findBinaries()
   const { input, inputOptions } = exactInput(file)
   const log = new FrameLog()
-  const pixels = createFramePixels(plan, room)
+  const pixels = createFramePixels(layout, room)
   const errors = await run({
     ...options,
     file,
@@ -182,7 +182,7 @@ async function pullStretch(
       filters: [
         ...(positions.at(-1)! - (keyframe ?? 0) > LONG_WAY ? [PROGRESS] : []),
         ...pickFilters(index, stretch, log),
-        ...pictureFilters(plan),
+        ...pictureFilters(layout),
       ].join(','),
       format: 'rawvideo',
       outputOptions: [
@@ -250,14 +250,14 @@ export function seekOptions(index: FrameIndex, keyframe: number | undefined): st
 export function pickFilters(index: FrameIndex, stretch: Stretch, log: FrameLog): string[] {
   const { positions, keyframe } = stretch
   const isExtra = keyframe !== undefined && keyframe !== positions[0]
-  const runs: Run[] = []
+  const ranges: FrameRange[] = []
   for (const position of isExtra ? [keyframe, ...positions] : positions) {
-    const [pts, last] = [index.pts[position]!, runs.at(-1)]
-    if (last?.end === position - 1) runs[runs.length - 1] = { ...last, end: position, to: pts }
-    else runs.push({ end: position, from: pts, to: pts })
+    const [pts, last] = [index.pts[position]!, ranges.at(-1)]
+    if (last?.end === position - 1) ranges[ranges.length - 1] = { ...last, end: position, to: pts }
+    else ranges.push({ end: position, from: pts, to: pts })
   }
   return [
-    `select='(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))*${picked(runs)}'`,
+    `select='(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))*${picked(ranges)}'`,
     log.filter,
     ...(isExtra ? [`select='gt(pts,${index.pts[keyframe]})'`] : []),
   ]
@@ -270,23 +270,23 @@ export function ptsOf(index: FrameIndex, { positions }: Stretch, log: FrameLog):
 }
 
 /** Frames in a row: the position of the last one, and the times of the first and the last one. */
-interface Run {
+interface FrameRange {
   readonly end: number
   readonly from: number
   readonly to: number
 }
 
-/** Runs looked through one by one. FFmpeg refuses sums of 100 terms and more, and each costs time for every frame. */
+/** Ranges looked through one by one. FFmpeg refuses sums of 100 terms and more, and each costs time for every frame. */
 const MOST_ADDED = 8
 
-/** Whether a frame's time lies in one of the runs, as FFmpeg's expression: a search by halves. */
-function picked(runs: readonly Run[]): string {
-  if (runs.length > MOST_ADDED) {
-    const middle = runs.length >> 1
-    const [before, after] = [runs.slice(0, middle), runs.slice(middle)]
+/** Whether a frame's time lies in one of the ranges, as FFmpeg's expression: a search by halves. */
+function picked(ranges: readonly FrameRange[]): string {
+  if (ranges.length > MOST_ADDED) {
+    const middle = ranges.length >> 1
+    const [before, after] = [ranges.slice(0, middle), ranges.slice(middle)]
     return `if(lt(pts,${after[0]!.from}),${picked(before)},${picked(after)})`
   }
-  const terms = runs.map(({ from, to }) => (from === to ? `eq(pts,${from})` : `between(pts,${from},${to})`))
+  const terms = ranges.map(({ from, to }) => (from === to ? `eq(pts,${from})` : `between(pts,${from},${to})`))
   return `(${terms.join('+')})`
 }
 
@@ -294,9 +294,9 @@ function picked(runs: readonly Run[]): string {
  * The scale filter stands even at native size: a video may change its size midway, its clip may not. Frames that are
  * scaled here come out as they are.
  */
-export function pictureFilters(plan: PicturePlan): string[] {
-  const { native, scaled, isScaled, crop, flip } = plan
-  if (isScaledHere(plan)) return [`scale=${native.width}:${native.height}`, 'format=rgb24']
+export function pictureFilters(layout: PictureLayout): string[] {
+  const { native, scaled, isScaled, crop, flip } = layout
+  if (isScaledHere(layout)) return [`scale=${native.width}:${native.height}`, 'format=rgb24']
   const filters = [
     `scale=${scaled.width}:${scaled.height}${isScaled ? ':flags=bilinear' : ''}`,
     'format=rgb24',

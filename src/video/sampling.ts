@@ -15,12 +15,6 @@ export interface ClipSpan {
   readonly rate?: number
 }
 
-/** Temporal views × spatial crops of each. */
-export interface Views {
-  readonly temporal: number
-  readonly spatial: 1 | 3
-}
-
 /**
  * The moments of a clip's frames, in seconds: linspace(0, n − 1, T) frames of the source after the clip's start, where n
  * is how many of them T · τ / rate seconds have (PySlowFast's rule, and PyTorchVideo's). Frames thus lie (T · τ − 1) /
@@ -103,23 +97,6 @@ export function framesShownAt(frameTimes: ArrayLike<number>, moments: readonly n
     return shown
   })
 }
-
-/** Reads `10x3` as 10 temporal views × 3 spatial crops; `10` alone means one centre crop of each. */
-export function parseViews(text: string): Views {
-  const match = /^(\d+)(?:[x×](\d+))?$/i.exec(text.trim())
-  const temporal = Number(match?.[1])
-  const spatial = Number(match?.[2] ?? 1)
-  if (!match || temporal < 1 || temporal > 999 || (spatial !== 1 && spatial !== 3)) {
-    throw new MnVideoError(
-      'usage',
-      `views: '${text}' is not TEMPORALxSPATIAL with 1 to 999 temporal views and 1 or 3 spatial crops. Write for example 10x3 or 1x1.`,
-    )
-  }
-  return { temporal, spatial }
-}
-
-/** The one way in which files write views: `10x3`. */
-export const formatViews = ({ temporal, spatial }: Views): string => `${temporal}x${spatial}`
 
 function checked(span: ClipSpan): Required<ClipSpan> {
   const { frames, stride, rate = 30 } = span

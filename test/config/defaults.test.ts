@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
 import { models } from '../../src/config/models.ts'
 import { ignoredKeys } from '../../src/config/schema.ts'
-import { parseViews } from '../../src/video/sampling.ts'
+import { parseViews } from '../../src/config/views.ts'
 import { describeKeys } from '../support/describe-keys.ts'
 
 const load = (...lines: string[]) => parseConfig(lines.join('\n'), 'c.yml')

@@ -10,8 +10,9 @@ import { applyOverrides, type Config, parseConfig } from '../../src/config/index
 import { classify } from '../../src/inference/classify.ts'
 import { loadModel } from '../../src/inference/model.ts'
 import { buildNetwork } from '../../src/models/index.ts'
+import { writeRun } from '../../src/runs/create-run.ts'
 import { importRun } from '../../src/runs/import-run.ts'
-import { readRun, writeRun } from '../../src/runs/run-folder.ts'
+import { readRun } from '../../src/runs/run-folder.ts'
 import { SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 import { checkpointOf, type State, torchState } from '../support/torch-state.ts'
 

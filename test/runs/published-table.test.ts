@@ -9,8 +9,8 @@ import { buildNetwork } from '../../src/models/index.ts'
 import { configurationKey, resolve } from '../../src/network/resolve.ts'
 import { initialStatistics } from '../../src/network/store.ts'
 import { importRun } from '../../src/runs/import-run.ts'
+import { readStatistics } from '../../src/runs/kept-statistics.ts'
 import { betterOnceCalibrated, chooseUnder, isReady } from '../../src/runs/query-table.ts'
-import { readStatistics } from '../../src/runs/run-folder.ts'
 import { checkpointOf, hashed, type State, torchState } from '../support/torch-state.ts'
 
 /** What MutualNet saves: weights once, and running statistics in a set for each width of its list. */

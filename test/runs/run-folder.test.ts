@@ -4,15 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { buildNetwork } from '../../src/models/index.ts'
 import { resolve } from '../../src/network/resolve.ts'
 import { initialStatistics } from '../../src/network/store.ts'
+import { writeRun } from '../../src/runs/create-run.ts'
+import { readStatistics } from '../../src/runs/kept-statistics.ts'
 import { digestOf, type QueryTable } from '../../src/runs/query-table.ts'
-import {
-  calibrateCommand,
-  newestRun,
-  readRun,
-  readStatistics,
-  statisticsFile,
-  writeRun,
-} from '../../src/runs/run-folder.ts'
+import { statisticsFile } from '../../src/runs/run-files.ts'
+import { calibrateCommand, newestRun, readRun } from '../../src/runs/run-folder.ts'
 import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
 
 const folder = await temporaryFolder()

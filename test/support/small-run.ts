@@ -3,8 +3,9 @@ import { afterAll } from 'vitest'
 import { type Config, parseConfig } from '../../src/config/index.ts'
 import { buildNetwork } from '../../src/models/index.ts'
 import { initialise } from '../../src/network/initialise.ts'
+import { writeRun } from '../../src/runs/create-run.ts'
 import { untrainedTable } from '../../src/runs/query-table.ts'
-import { type Run, writeRun } from '../../src/runs/run-folder.ts'
+import type { Run } from '../../src/runs/run-folder.ts'
 import { testFolder } from './render.ts'
 
 export const SMALL_X3D = `

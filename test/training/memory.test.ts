@@ -5,7 +5,7 @@ import { openEngine } from '../../src/engines/index.ts'
 import { MnVideoError } from '../../src/errors.ts'
 import { buildNetwork, freshWeights } from '../../src/models/index.ts'
 import { requireMemory } from '../../src/training/memory.ts'
-import { trainerOptions } from '../../src/training/train.ts'
+import { trainerOptions } from '../../src/training/setup.ts'
 
 describe('a step that needs more memory than there is', () => {
   it('is refused with a batch size and an accumulation that fit and make the same step', async () => {

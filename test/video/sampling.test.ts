@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { parseViews } from '../../src/config/views.ts'
 import { subsampleFrames } from '../../src/frames/subsample.ts'
-import { clipSeconds, clipTimes, framesShownAt, parseViews, viewStarts } from '../../src/video/sampling.ts'
+import { clipSeconds, clipTimes, framesShownAt, viewStarts } from '../../src/video/sampling.ts'
 
 const x3dM = { frames: 16, stride: 5 }
 

@@ -1,6 +1,6 @@
 /** A fingerprint as a few lines of text. */
 import type { Fingerprint } from '../../data/curation/fingerprint.ts'
-import { inWords } from '../progress.ts'
+import { duration } from '../status-line.ts'
 import { thousands } from '../table.ts'
 
 export function fingerprintLines(print: Fingerprint): string[] {
@@ -14,7 +14,7 @@ export function fingerprintLines(print: Fingerprint): string[] {
     `fingerprint  ${thousands(print.files)} files, ${thousands(print.classes)} classes, sha256 ${print.sha256.slice(0, 16)}…`,
     ...(seconds && seconds.total > 0
       ? [
-          `durations    ${inWords(seconds.total)} in all; shortest ${seconds.shortest} s, median ${seconds.median} s, longest ${seconds.longest} s`,
+          `durations    ${duration(seconds.total)} in all; shortest ${seconds.shortest} s, median ${seconds.median} s, longest ${seconds.longest} s`,
         ]
       : []),
     ...(sizes ? [`sizes        ${counted(sizes, 4)}`] : []),

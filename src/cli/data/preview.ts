@@ -1,4 +1,5 @@
 /** `mn-video data preview`: a page of what the network will see in training. */
+
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { applyOverrides, loadConfig } from '../../config/index.ts'
@@ -11,6 +12,7 @@ import { describePassedOver, type Media } from '../../data/sets/media.ts'
 import { MnVideoError, reasonOf } from '../../errors.ts'
 import { requireOtherFile, writeAtomically } from '../../files/write.ts'
 import { buildNetwork } from '../../models/index.ts'
+import { clipFrames } from '../../network/graph.ts'
 import { collect, count, mediaOption } from '../arguments.ts'
 import { doing, print } from '../progress.ts'
 
@@ -103,7 +105,7 @@ async function preview(source: string, options: Options): Promise<void> {
   const size = `${config.image_size}×${config.image_size}`
   const about =
     media === 'video'
-      ? `${samples.length} clips as ${network.name} gets them in training: ${network.frames * config.alpha} frames of ${size}${config.flip ? ', half of them mirrored' : ''}. Up to 8 frames of each are shown.`
+      ? `${samples.length} clips as ${network.name} gets them in training: ${clipFrames(network)} frames of ${size}${config.flip ? ', half of them mirrored' : ''}. Up to 8 frames of each are shown.`
       : `${samples.length} images as ${network.name} gets them in training, ${size}${config.flip ? ', half of them mirrored' : ''}.`
   doing('drawing the page')
   const page = await previewPage({

@@ -2,8 +2,9 @@
 import { frameCountsOf, shortSideOf, shortSidesOf, sizesOf } from '../defaults.ts'
 import { key } from '../key.ts'
 import { flag, integer, list, number, oneOf, pattern, range, rgb, text } from '../kinds.ts'
-import type { Known } from '../models.ts'
+import type { EarlierValues } from '../models.ts'
 import { byMedia, byModel, imageModels, isVideo, modelsWith, videoModels } from '../models.ts'
+import { VIEWS } from '../views.ts'
 
 /** Pixels a side of a crop: the largest square that is decoded has 2^26 in all. */
 const side = integer({ min: 1, most: 8192 })
@@ -15,7 +16,7 @@ const step = integer({ min: 1, most: 4096 })
 
 const cifarMean = [125.3 / 255, 123 / 255, 113.9 / 255] as const
 const cifarStd = [63 / 255, 62.1 / 255, 66.7 / 255] as const
-const isCifar = (known: Known) => known.dataset.startsWith('cifar')
+const isCifar = (known: EarlierValues) => known.dataset.startsWith('cifar')
 
 export const input = {
   dataset: key({
@@ -45,7 +46,7 @@ export const input = {
   }),
   num_classes: key({
     kind: integer({ min: 1, max: 100_000 }),
-    default: (known: Known) => classesOf(known),
+    default: (known: EarlierValues) => classesOf(known),
     follows: 'the data set',
     doc: 'Classes; with dataset: folder those of its classes.txt or folders.',
   }),
@@ -125,7 +126,7 @@ export const input = {
     doc: 'How pictures are scaled: as PIL and FFmpeg do, or as PyTorch does without antialiasing (PySlowFast, PyTorchVideo).',
   }),
   views: key({
-    kind: pattern(/^[1-9]\d{0,2}x[13]$/, 'VIEWSxCROPS with 1 or 3 crops, such as 10x3'),
+    kind: pattern(VIEWS, 'VIEWSxCROPS with 1 or 3 crops, such as 10x3'),
     default: '1x1',
     only: videoModels,
     doc: 'Temporal views × spatial crops of a test video; published accuracies: 10x3 at a size of short_side.',
@@ -133,7 +134,7 @@ export const input = {
   }),
   image_resize: key({
     kind: scaledSide,
-    default: (known: Known) =>
+    default: (known: EarlierValues) =>
       isCifar(known) || isVideo(known.model) ? known.image_size : shortSideOf(known),
     follows: '256/224 × image_size; CIFAR: image_size',
     only: imageModels,
@@ -195,7 +196,7 @@ export const input = {
   }),
 }
 
-function classesOf({ model, dataset }: Known): number {
+function classesOf({ model, dataset }: EarlierValues): number {
   if (dataset === 'cifar10') return 10
   if (dataset === 'cifar100') return 100
   return isVideo(model) ? 400 : 1000

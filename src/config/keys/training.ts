@@ -2,7 +2,7 @@
 import { scaledRate, warmupOf } from '../../models/spec.ts'
 import { key } from '../key.ts'
 import { flag, integer, list, number, oneOf, text } from '../kinds.ts'
-import type { Known } from '../models.ts'
+import type { EarlierValues } from '../models.ts'
 import { byMedia, byModel } from '../models.ts'
 
 /** Epochs, steps or batches: none of them is counted for longer. */
@@ -64,7 +64,7 @@ export const training = {
   }),
   lr_milestones: key({
     kind: list(number({ above: 0, most: MANY })),
-    default: (known: Known) => [0.5 * known.num_epochs, 0.75 * known.num_epochs],
+    default: (known: EarlierValues) => [0.5 * known.num_epochs, 0.75 * known.num_epochs],
     follows: '1/2 and 3/4 of num_epochs',
     doc: 'Epochs at which lr_scheduler: step lowers the rate.',
   }),
@@ -81,7 +81,7 @@ export const training = {
   }),
   warmup_lr: key({
     kind: number({ min: 0, most: FLOAT }),
-    default: (known: Known) => Math.min(0.01, known.lr),
+    default: (known: EarlierValues) => Math.min(0.01, known.lr),
     follows: 'at most lr',
     doc: 'Learning rate that the warm-up starts from.',
   }),

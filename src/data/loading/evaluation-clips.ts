@@ -1,10 +1,10 @@
 /** The samples of a data set for evaluation: in order, each decoded once, ahead of its use. */
 import type { Config } from '../../config/index.ts'
+import type { Views } from '../../config/views.ts'
 import { MnVideoError, orMediaError, throwIfCancelled } from '../../errors.ts'
 import type { FrameBatch } from '../../frames/batch.ts'
-import type { Network } from '../../network/graph.ts'
+import { clipFrames, type Network } from '../../network/graph.ts'
 import { type ClipJob, decodeClips } from '../../video/decode-many.ts'
-import type { Views } from '../../video/sampling.ts'
 import type { Dataset } from '../sets/dataset.ts'
 import { createFrameIndexes, type FrameIndexes } from './frame-indexes.ts'
 import { inOrder } from './prefetch.ts'
@@ -55,7 +55,7 @@ export async function* evaluationClips(
 ): AsyncGenerator<EvaluationSample | UnreadableSample, void, undefined> {
   const { size, views, from = 0, signal: outer } = request
   const clips = network.media === 'video' ? views.temporal * views.spatial : 1
-  const sampleBytes = clips * network.frames * config.alpha * Math.max(size, network.size) ** 2 * 3
+  const sampleBytes = clips * clipFrames(network) * Math.max(size, network.size) ** 2 * 3
   const canShare = network.media === 'video' && views.spatial === 1
   const group = canShare
     ? Math.max(1, Math.min(TOGETHER.videos, Math.floor(TOGETHER.bytes / sampleBytes)))
@@ -91,7 +91,7 @@ function testDecoder(
     const label = dataset.label(sample)
     return clips instanceof MnVideoError ? { sample, label, error: clips } : { sample, label, clips }
   }
-  const whole = network.frames * config.alpha
+  const whole = clipFrames(network)
 
   const alone = async (sample: number, signal: AbortSignal): Promise<readonly FrameBatch[]> => {
     const source = dataset.source(sample)

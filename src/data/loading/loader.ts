@@ -6,7 +6,7 @@ import type { Config } from '../../config/index.ts'
 import { MnVideoError, orMediaError, throwIfCancelled } from '../../errors.ts'
 import type { FrameBatch } from '../../frames/batch.ts'
 import { decodeImageRegion } from '../../image/decode.ts'
-import type { Network } from '../../network/graph.ts'
+import { clipFrames, type Network } from '../../network/graph.ts'
 import type { Random } from '../../network/random.ts'
 import { type ClipJob, decodeClips } from '../../video/decode-many.ts'
 import type { Dataset } from '../sets/dataset.ts'
@@ -74,7 +74,7 @@ export function openTrainingLoader(
   const perEpoch = Math.min(dataset.size, batchesPerEpoch * batchSize)
   const bad = trackBadFiles(dataset, config.max_bad_fraction, onBad)
   const decode = trainingDecoder(dataset, network, config, indexes)
-  const clipBytes = network.frames * config.alpha * config.image_size ** 2 * 3
+  const clipBytes = clipFrames(network) * config.image_size ** 2 * 3
   const aheadSamples = Math.min(
     AHEAD_BATCHES * batchSize,
     Math.max(batchSize, Math.floor(AHEAD_BYTES / clipBytes)),

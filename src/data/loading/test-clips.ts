@@ -3,21 +3,22 @@
  * frames a configuration takes is not decided here.
  */
 import type { Config } from '../../config/index.ts'
+import type { Views } from '../../config/views.ts'
 import type { Clip, FrameBatch } from '../../frames/batch.ts'
 import { cropFrames } from '../../frames/crop.ts'
 import { cropRectangle, type Scaling } from '../../frames/geometry.ts'
 import { resizeFrames } from '../../frames/resize.ts'
 import { decodeImage, type PictureOptions } from '../../image/decode.ts'
-import type { Network } from '../../network/graph.ts'
+import { clipFrames, type Network } from '../../network/graph.ts'
 import type { ClipRequest, DecodeOptions } from '../../video/decode.ts'
 import { decodeViews } from '../../video/decode-views.ts'
 import type { FrameIndex } from '../../video/frame-index.ts'
-import { type ClipSpan, type Views, viewMoments } from '../../video/sampling.ts'
+import { type ClipSpan, viewMoments } from '../../video/sampling.ts'
 
 /** The span of time that a network's clip covers: SlowFast's clip has the fast pathway's frames. */
 export function clipSpan(network: Network, config: Config): ClipSpan {
   return {
-    frames: network.frames * config.alpha,
+    frames: clipFrames(network),
     stride: config.frame_stride / config.alpha,
     rate: config.clip_fps,
   }
