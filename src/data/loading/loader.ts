@@ -35,12 +35,22 @@ export interface TrainingLoader {
    * one the epoch is begun and in whatever order decoding finishes. Epochs may be negative: other orders again, such
    * as for calibration. Leaving the loop ends all decoding.
    *
+   * @param shard of the batches from there on, which are wanted; default: all of them. Shards of one count have each batch
+   *   once between them, and each decodes its own alone
    * @throws MnVideoError 'data' when too many samples cannot be read; `cancelled` when the signal ends it
    */
-  epoch(epoch: number, from?: number): AsyncGenerator<Batch, void, undefined>
+  epoch(epoch: number, from?: number, shard?: Shard): AsyncGenerator<Batch, void, undefined>
   /** Why samples could not be read, by name, each once. */
   readonly bad: ReadonlyMap<string, string>
 }
+
+/** Every `count`th batch, beginning with the one at `index`, from 0. */
+export interface Shard {
+  readonly index: number
+  readonly count: number
+}
+
+const WHOLE: Shard = { index: 0, count: 1 }
 
 export interface TrainingLoaderOptions {
   readonly signal?: AbortSignal
@@ -132,13 +142,15 @@ export function openTrainingLoader(
   return {
     batchesPerEpoch,
     bad: bad.reasons,
-    async *epoch(epoch, from = 0) {
+    async *epoch(epoch, from = 0, { index, count } = WHOLE) {
       const order = shuffled(dataset.size, randomAt(seed, STREAM.order, epoch)).subarray(0, perEpoch)
-      const first = from * batchSize
-      const wanted = Array.from({ length: Math.max(0, perEpoch - first) }, (_, i) => ({
-        place: first + i,
-        sample: order[first + i]!,
-      }))
+      const wanted: Wanted[] = []
+      for (let batch = from + index; batch < batchesPerEpoch; batch += count) {
+        const first = batch * batchSize
+        order.subarray(first, first + batchSize).forEach((sample, i) => {
+          wanted.push({ place: first + i, sample })
+        })
+      }
       const groups = inOrder(
         Math.ceil(wanted.length / group),
         (i, ending) => readSamples(epoch, wanted.slice(i * group, (i + 1) * group), ending),

@@ -106,6 +106,16 @@ describe('training batches', () => {
     expect(resumed).toEqual(one.slice(1))
   })
 
+  it('come in shards that have every batch once between them, the same as the whole epoch has', async () => {
+    const { loader } = await open(videos, 'num_classes: 3\ntrain_short_side: [32, 40]\nbatch_size: 2\n')
+    const whole = await all(loader.epoch(1))
+    const shards = await Promise.all([0, 1, 2].map((index) => all(loader.epoch(1, 0, { index, count: 3 }))))
+    expect(shards).toEqual([[whole[0], whole[3]], [whole[1]], [whole[2]]])
+    // From a batch in the middle on, the shards begin there.
+    expect(await all(loader.epoch(1, 1, { index: 1, count: 2 }))).toEqual([whole[2]])
+    expect(await all(loader.epoch(1, 3, { index: 1, count: 2 }))).toEqual([])
+  })
+
   it('come in another order in every epoch, negative ones too, and with another seed', async () => {
     const orders = new Set<string>()
     for (const seed of [1, 2]) {
