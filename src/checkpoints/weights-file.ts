@@ -3,7 +3,7 @@
  * it the state dict lies, and what its tensors are called. What the names mean is `names/`'s business.
  */
 import { MnVideoError, reasonOf } from '../errors.ts'
-import { openFile } from '../files/read.ts'
+import { readWhole } from '../files/read.ts'
 import { ownTensors } from './own-tensors.ts'
 import { parseSafetensors, type SafetensorsDtype, type SafetensorsTensor } from './safetensors.ts'
 import { quote } from './safetensors-header.ts'
@@ -37,11 +37,10 @@ const CONTAINERS = ['model_state', 'state_dict', 'model_state_dict', 'model', 'b
 const MAX_BYTES = 2 ** 33
 const MAX_VALUES = 2 ** 18
 const MAX_DEPTH = 8
-const CHUNK_BYTES = 2 ** 28
 
 /** @throws MnVideoError `weights` when there is no such file, it is damaged, or it holds no state dict */
 export async function readWeightsFile(path: string): Promise<WeightsFile> {
-  return parseWeightsFile(await readWhole(path), path)
+  return parseWeightsFile(await bytesOf(path), path)
 }
 
 /** The same for a file that is in memory; `name` stands for it in messages. */
@@ -125,30 +124,12 @@ function isSafetensors(bytes: Uint8Array): boolean {
   return length <= BigInt(bytes.length - 8)
 }
 
-async function readWhole(path: string): Promise<Uint8Array> {
-  const fail = (what: string, cause?: unknown) => new MnVideoError('weights', `${path}: ${what}`, { cause })
+async function bytesOf(path: string): Promise<Uint8Array> {
   try {
-    const file = await openFile(path)
-    try {
-      const stat = await file.stat()
-      if (stat.size > MAX_BYTES) throw fail('is larger than 8 GiB, which no network here is.')
-      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(stat.size).buffer)
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesRead } = await file.read(bytes, done, Math.min(CHUNK_BYTES, bytes.length - done), done)
-        if (bytesRead === 0)
-          throw fail('became shorter while it was read. Read it again when it is complete.')
-        done += bytesRead
-      }
-      return bytes
-    } finally {
-      await file.close()
-    }
+    return await readWhole(path, MAX_BYTES)
   } catch (error) {
-    if (error instanceof MnVideoError) throw error
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    throw fail(
-      missing ? 'no such file.' : `cannot be read: ${reasonOf(error)}. Give a file of weights.`,
-      error,
-    )
+    const what = missing ? 'no such file.' : `cannot be read: ${reasonOf(error)}. Give a file of weights.`
+    throw new MnVideoError('weights', `${path}: ${what}`, { cause: error })
   }
 }

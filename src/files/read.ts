@@ -1,5 +1,5 @@
 /**
- * Small files that are read whole: lists, class names, configurations, tables. Whatever a path leads to, reading it ends:
+ * Files that are read whole: weights, lists, class names, configurations, tables. Whatever a path leads to, reading it ends:
  * nothing waits for a named pipe's writer, nothing reads a device without end.
  */
 import { constants, type Stats } from 'node:fs'
@@ -7,6 +7,9 @@ import { type FileHandle, open } from 'node:fs/promises'
 
 /** How a shell passes on what a command prints: `<(…)`, `| … /dev/stdin`. It is a pipe whose writer is there. */
 const SHELL_PIPE = /^\/(?:dev\/stdin|dev\/fd\/\d+|proc\/self\/fd\/\d+)$/
+
+/** No read asks the system for more at once: some refuse 2 GiB. */
+const CHUNK_BYTES = 2 ** 28
 
 /**
  * Opens a regular file.
@@ -26,14 +29,15 @@ export async function readWhole(path: string, maxBytes: number): Promise<Buffer>
   const file = await openChecked(path, SHELL_PIPE.test(path))
   try {
     // The size is a start: a pipe has none, and a file may grow while it is read.
-    let buffer: Buffer<ArrayBufferLike> = Buffer.allocUnsafeSlow(
-      Math.min((await file.stat()).size, maxBytes) + 1,
-    )
+    const { size } = await file.stat()
+    if (size > maxBytes) throw tooLarge(maxBytes)
+    let buffer: Buffer<ArrayBufferLike> = Buffer.allocUnsafeSlow(size + 1)
     for (let length = 0; ; ) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length)
+      const room = Math.min(CHUNK_BYTES, buffer.length - length)
+      const { bytesRead } = await file.read(buffer, length, room)
       if (bytesRead === 0) return buffer.subarray(0, length)
       length += bytesRead
-      if (length > maxBytes) throw new Error(`it is larger than ${Math.round(maxBytes / 2 ** 20)} MiB`)
+      if (length > maxBytes) throw tooLarge(maxBytes)
       if (length === buffer.length) buffer = grown(buffer, Math.min(Math.max(2 * length, 4096), maxBytes + 1))
     }
   } finally {
@@ -63,6 +67,8 @@ export function textOf(bytes: Uint8Array): string {
     throw new Error('its text is not UTF-8')
   }
 }
+
+const tooLarge = (maxBytes: number) => new Error(`it is larger than ${Math.round(maxBytes / 2 ** 20)} MiB`)
 
 /** What a path leads to where it is not a regular file, as an error. */
 export function otherThanFile(found: Stats): Error | undefined {
