@@ -3,7 +3,16 @@ import * as tf from '@tensorflow/tfjs-core'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openTfjsEngine, type TfjsBackend } from '../../src/engines/tfjs/engine.ts'
-import * as ops from '../../src/engines/tfjs/ops.ts'
+import { channelMoments } from '../../src/engines/tfjs/moments.ts'
+import { activate } from '../../src/engines/tfjs/ops/activation.ts'
+import { normalise } from '../../src/engines/tfjs/ops/batch-norm.ts'
+import { compositeChannelwiseConv } from '../../src/engines/tfjs/ops/channelwise-conv.ts'
+import { compositeConv } from '../../src/engines/tfjs/ops/conv.ts'
+import { applyGate } from '../../src/engines/tfjs/ops/gate.ts'
+import { averagePool } from '../../src/engines/tfjs/ops/global-pool.ts'
+import { multiply } from '../../src/engines/tfjs/ops/linear.ts'
+import { compositeMaxPool } from '../../src/engines/tfjs/ops/max-pool.ts'
+import { adaptiveAveragePool } from '../../src/engines/tfjs/ops/resample.ts'
 import type { Shape5, Triple, Values, Window } from '../support/float64-ops.ts'
 import * as reference from '../support/float64-ops.ts'
 
@@ -112,12 +121,14 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
   ])('take maxima $title; padding never wins over negative values', ({ shape, window }) => {
     const { data } = reference.noiseOf(shape, 5)
     const x = { shape, data: data.map((value) => value - 1) }
-    expectClose(ops.maxPool(tensor(x), window), reference.maxPool(x, window), 0)
+    expectClose(compositeMaxPool(tensor(x), window), reference.maxPool(x, window), 0)
   })
 
   it('refuse maxima over frames', () => {
     const window = { ...pooling(3, 1, 1), kernel: [2, 3, 3] as const }
-    expect(() => ops.maxPool(tensor(reference.noiseOf([1, 2, 4, 4, 1], 1)), window)).toThrow('over frames')
+    expect(() => compositeMaxPool(tensor(reference.noiseOf([1, 2, 4, 4, 1], 1)), window)).toThrow(
+      'over frames',
+    )
   })
 
   it.each<{ shape: Shape5; window: Triple; positions: Triple }>([
@@ -131,7 +142,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
     const x = reference.noiseOf(shape, 6)
     const expected = reference.averagePool(x, window)
     expect(expected.shape.slice(1, 4)).toEqual(positions)
-    expectClose(ops.globalPool(tensor(x), window), expected)
+    expectClose(averagePool(tensor(x), window), expected)
   })
 
   it.each<{ shape: Shape5 }>([
@@ -142,7 +153,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
     const x = reference.noiseOf(shape, 7)
     const gates = reference.noise(shape[0] * shape[4], 8)
     const gateTensor = tensor({ shape: [shape[0], 1, 1, 1, shape[4]], data: gates })
-    expectClose(ops.gate(tensor(x), gateTensor), reference.gate(x, gates))
+    expectClose(applyGate(tensor(x), gateTensor), reference.gate(x, gates))
   })
 
   it.each<{ shape: Shape5; out: number }>([
@@ -154,7 +165,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
     const x = reference.noiseOf(shape, 9)
     const weight = reference.noise(shape[4] * out, 10)
     const bias = reference.noise(out, 11)
-    const result = ops.linear(tensor(x), tf.tensor2d(floats(weight), [shape[4], out]), vector(bias))
+    const result = multiply(tensor(x), tf.tensor2d(floats(weight), [shape[4], out]), vector(bias))
     expectClose(result, reference.linear(x, weight, bias))
   })
 
@@ -169,14 +180,14 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
   ])('resample by adaptive averaging: $what', ({ shape, to }) => {
     const x = reference.noiseOf(shape, 12)
     const [frames, height, width] = to
-    const result = ops.adaptiveAveragePool(tensor(x), { frames, height, width })
+    const result = adaptiveAveragePool(tensor(x), { frames, height, width })
     expectClose(result, reference.adaptiveAveragePool(x, to))
   })
 
   it('resample 5 values to 3 as PyTorch does', async () => {
     // adaptive_avg_pool1d([1, 2, 4, 8, 16], 3) reads 0…1, 1…3 and 3…4.
     const x = { shape: [1, 5, 1, 1, 1] as const, data: Float64Array.of(1, 2, 4, 8, 16) }
-    const result = ops.adaptiveAveragePool(tensor(x), { frames: 3, height: 1, width: 1 })
+    const result = adaptiveAveragePool(tensor(x), { frames: 3, height: 1, width: 1 })
     const expected = [1.5, 14 / 3, 12]
     ;[...(await result.data())].forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i]!, 6)
@@ -198,7 +209,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
       shift: reference.noise(channels, 17),
       epsilon: 1e-5,
     }
-    const result = ops.batchNorm(
+    const result = normalise(
       tensor(x),
       { mean: vector(parameters.mean), variance: vector(parameters.variance) },
       vector(parameters.scale),
@@ -219,7 +230,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
       const { shape, data } = reference.noiseOf([2, 4, 23, 19, 3], 18)
       const x = { shape, data: data.map((v, i) => Math.fround(mean * (i % 3) + deviation * v)) }
       const expected = reference.channelMoments(x)
-      const moments = ops.channelMoments(tensor(x))
+      const moments = channelMoments(tensor(x))
       const [means, variances] = [await moments.mean.data(), await moments.variance.data()]
       for (let c = 0; c < 3; c++) {
         expect(Math.abs(means[c]! - expected.mean[c]!)).toBeLessThan(TOLERANCE * (1 + 2 * mean))
@@ -232,7 +243,7 @@ describe.each(backends)('tfjs operations on %s', (backend) => {
   it.each(['relu', 'relu6', 'sigmoid', 'swish'] as const)('apply %s, also far from zero', (activation) => {
     const x = reference.noiseOf([2, 2, 3, 5, 17], 19)
     const spread = { shape: x.shape, data: x.data.map((v, i) => v * [1, 8, 100][i % 3]!) }
-    expectClose(ops.activate(tensor(spread), activation), reference.activate(spread, activation))
+    expectClose(activate(tensor(spread), activation), reference.activate(spread, activation))
   })
 })
 
@@ -242,7 +253,9 @@ function checkConv({ shape, out, ...window }: ConvCase): void {
   const [kt, kh, kw] = window.kernel
   const filter = reference.noise(kt * kh * kw * cin * out, 2)
   const weights = tf.tensor5d(floats(filter), [kt, kh, kw, cin, out])
-  tf.tidy(() => expectClose(ops.conv(tensor(x), weights, window), reference.conv(x, filter, out, window)))
+  tf.tidy(() =>
+    expectClose(compositeConv(tensor(x), weights, window), reference.conv(x, filter, out, window)),
+  )
 }
 
 function checkChannelwiseConv({ shape, out: _, ...window }: ConvCase): void {
@@ -251,7 +264,10 @@ function checkChannelwiseConv({ shape, out: _, ...window }: ConvCase): void {
   const [kt, kh, kw] = window.kernel
   const filter = reference.noise(kt * kh * kw * channels, 4)
   const weights = tf.tensor4d(floats(filter), [kt, kh, kw, channels])
-  expectClose(ops.channelwiseConv(tensor(x), weights, window), reference.channelwiseConv(x, filter, window))
+  expectClose(
+    compositeChannelwiseConv(tensor(x), weights, window),
+    reference.channelwiseConv(x, filter, window),
+  )
 }
 
 function pooling(kernel: number, stride: number, padding: number): Window {

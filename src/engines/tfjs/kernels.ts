@@ -1,8 +1,9 @@
 /** What the tfjs engine does differently from backend to backend: convolutions and max pooling. */
 import type * as tf from '@tensorflow/tfjs-core'
 import type { NodeOf } from '../../network/graph.ts'
-import { channelwiseConvGradients, convGradients, maxPoolGradient } from './composite-gradients.ts'
-import { channelwiseConv, conv, maxPool } from './ops.ts'
+import { compositeChannelwiseConv, compositeChannelwiseConvGradients } from './ops/channelwise-conv.ts'
+import { compositeConv, compositeConvGradients } from './ops/conv.ts'
+import { compositeMaxPool, compositeMaxPoolGradient } from './ops/max-pool.ts'
 import type { OpenParameters } from './trained-parameters.ts'
 
 export type Window = Pick<NodeOf<'channelwiseConv'>, 'kernel' | 'stride' | 'padding'>
@@ -38,12 +39,12 @@ export interface Kernels {
 
 /** Composites that every backend can run: the definition that faster kernels are tested against. */
 export const COMPOSITES: Kernels = {
-  conv,
-  convGradients,
-  channelwiseConv,
-  channelwiseConvGradients,
-  maxPool,
-  maxPoolGradient,
+  conv: compositeConv,
+  convGradients: compositeConvGradients,
+  channelwiseConv: compositeChannelwiseConv,
+  channelwiseConvGradients: compositeChannelwiseConvGradients,
+  maxPool: compositeMaxPool,
+  maxPoolGradient: compositeMaxPoolGradient,
 }
 
 /** What plans and trainers need to know of the backend that they run on. */

@@ -8,8 +8,9 @@ import type { CompileOptions, Observed, Plan, RunOptions, RunResult } from '../e
 import { checkInputs, checkMemory, checkObserved, checkOpen, checkSignal, toFloats } from '../inputs.ts'
 import { averagePositions } from '../scores.ts'
 import type { Backend, Kernels } from './kernels.ts'
-import { computeNode, type Environment, inputTensor } from './nodes.ts'
-import * as ops from './ops.ts'
+import { channelMoments } from './moments.ts'
+import { opOf } from './ops/index.ts'
+import type { Environment } from './ops/op.ts'
 
 /** Weights and statistics in use, as tensors by parameter name. The plan owns them. */
 type Constants = ReadonlyMap<string, tf.Tensor>
@@ -89,11 +90,12 @@ function forward(
   const values = new Map<string, tf.Tensor5D>()
   const environment: Environment = {
     kernels,
+    input: (name) => ({ data: toFloats(inputs[name]!, normalisation), batch }),
     read: (name) => values.get(name)!,
     parameter: <T extends tf.Tensor>(name: string) => constants.get(name) as T,
     moments: ({ name }, x) =>
       statistics === 'batch'
-        ? ops.channelMoments(x)
+        ? channelMoments(x)
         : {
             mean: constants.get(`${name}.mean`) as tf.Tensor1D,
             variance: constants.get(`${name}.variance`) as tf.Tensor1D,
@@ -109,11 +111,7 @@ function forward(
   const kept = tf.tidy(() => {
     for (const resolved of nodes) {
       const { node } = resolved
-      const value = tf.tidy(() =>
-        node.kind === 'input'
-          ? inputTensor(toFloats(inputs[node.name]!, normalisation), batch, resolved)
-          : computeNode(node, resolved, environment),
-      )
+      const value = tf.tidy(() => opOf(resolved).forward(resolved, environment))
       values.set(node.name, value)
       for (const name of new Set([...inputsOf(node), node.name])) {
         const left = (readers.get(name) ?? 0) - inputsOf(node).filter((input) => input === name).length

@@ -3,9 +3,10 @@
  * ones as depthwise 2-D convolutions. Gradient kernels are run by name because tfjs-core has no functions for them.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import * as composites from './composite-gradients.ts'
 import type { Kernels, Window } from './kernels.ts'
-import { everyFrame, overTimeTaps } from './ops.ts'
+import { compositeChannelwiseConvGradients } from './ops/channelwise-conv.ts'
+import { LOWEST } from './ops/max-pool.ts'
+import { everyFrame, overTimeTaps, throughTime } from './time.ts'
 
 export const TENSORFLOW_KERNELS: Kernels = {
   conv(x, filter, window) {
@@ -30,7 +31,7 @@ export const TENSORFLOW_KERNELS: Kernels = {
   channelwiseConvGradients(x, filter, dy, window) {
     // TensorFlow's kernels know one stride for both sides. No network here has two.
     if (window.stride[1] !== window.stride[2]) {
-      return composites.channelwiseConvGradients(x, filter, dy, window)
+      return compositeChannelwiseConvGradients(x, filter, dy, window)
     }
     const { dx, dw } = spansTimeAlone(window)
       ? depthwiseGradients(framesAsRows(x), filterAsRows(filter), framesAsRows(dy), windowAsRows(window))
@@ -41,14 +42,14 @@ export const TENSORFLOW_KERNELS: Kernels = {
   maxPool(x, window) {
     if (window.kernel[0] !== 1 || window.stride[0] !== 1)
       throw new Error('max pooling over frames is not supported')
-    const { padded, pad } = prepare(asImages(x), overSpace(window), composites.LOWEST)
+    const { padded, pad } = prepare(asImages(x), overSpace(window), LOWEST)
     const [, kh, kw] = window.kernel
     return asClips(tf.maxPool(padded, [kh, kw], overSpace(window).stride, pad), x.shape[0])
   },
 
   maxPoolGradient(x, y, dy, window) {
     const { kernel, stride } = overSpace(window)
-    const { padded, pad, cut } = prepare(asImages(x), overSpace(window), composites.LOWEST)
+    const { padded, pad, cut } = prepare(asImages(x), overSpace(window), LOWEST)
     const inputs = { dy: asImages(dy), input: padded, output: asImages(y) }
     const dx = run<tf.Tensor4D>(tf.MaxPoolGrad, inputs, { filterSize: kernel, strides: stride, pad })
     return tf.reshape(cut(dx), x.shape)
@@ -144,7 +145,7 @@ function depthwise(x: tf.Tensor5D, filter: tf.Tensor4D, window: Window): tf.Tens
 
 function depthwiseGradients(x: tf.Tensor5D, filter: tf.Tensor4D, dy: tf.Tensor5D, window: Window) {
   const perTap = tf.reshape<tf.Rank.R5>(filter, [...filter.shape, 1])
-  return composites.throughTime(x, perTap, dy, window, (images, taps, dyImages) => {
+  return throughTime(x, perTap, dy, window, (images, taps, dyImages) => {
     const { padded, pad, cut } = prepare(images, overSpace(window))
     const attributes = { strides: overSpace(window).stride, pad, dilations: [1, 1] }
     const dx = run<tf.Tensor4D>(

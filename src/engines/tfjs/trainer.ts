@@ -21,10 +21,10 @@ import {
   toFloats,
 } from '../inputs.ts'
 import { lossOf } from '../loss.ts'
-import { backwardNode, type Trace } from './backward.ts'
 import type { Backend } from './kernels.ts'
-import { computeNode, type Environment, inputTensor } from './nodes.ts'
-import { channelMoments, type Moments } from './ops.ts'
+import { channelMoments, type Moments } from './moments.ts'
+import { opOf } from './ops/index.ts'
+import type { Environment, Trace } from './ops/op.ts'
 import type { SliceGradient, TrainedParameters } from './trained-parameters.ts'
 
 export function createTrainer(
@@ -127,6 +127,7 @@ function forward(
   const masks = new Map<string, tf.Tensor5D>()
   const environment: Environment = {
     kernels,
+    input: (name) => ({ data: toFloats(inputs[name]!, normalisation), batch }),
     read: (name) => values.get(name)!,
     parameter: <T extends tf.Tensor>(name: string) => parameters.get(name) as T,
     moments(node, x) {
@@ -146,10 +147,7 @@ function forward(
     const { node } = resolved
     // Of what a node computes on the way, only these outlive it.
     const kept = tidy(() => {
-      const value =
-        node.kind === 'input'
-          ? inputTensor(toFloats(inputs[node.name]!, normalisation), batch, resolved)
-          : computeNode(node, resolved, environment)
+      const value = opOf(resolved).forward(resolved, environment)
       return { value, moments: moments.get(node.name), mask: masks.get(node.name) }
     })
     values.set(node.name, kept.value)
@@ -175,10 +173,9 @@ function backward(subNetwork: SubNetwork, pass: Pass, dy: tf.Tensor5D): SliceGra
   for (const resolved of subNetwork.nodes.toReversed()) {
     const { node, parameters } = resolved
     const gradient = arriving.get(node.name)
-    if (gradient && node.kind !== 'input') {
-      const own = tidy(() =>
-        backwardNode(node, resolved, gradient, { ...pass, output: pass.read(node.name) }),
-      )
+    if (gradient) {
+      const trace = { ...pass, output: pass.read(node.name) }
+      const own = tidy(() => opOf(resolved).backward(resolved, gradient, trace))
       inputsOf(node).forEach((name, i) => {
         const part = own.inputs[i]
         if (!part) return
