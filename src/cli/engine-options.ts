@@ -1,7 +1,6 @@
 /** The options of commands that open an engine: what the table of engines has. */
 import { type Command, Option } from 'commander'
 import { ENGINE_SPECS, ENGINES, type EngineName, type TfjsBackend } from '../engines/index.ts'
-import { PRECISIONS } from '../engines/precision.ts'
 import { count } from './arguments.ts'
 
 export interface EngineChoice {
@@ -18,7 +17,9 @@ export function addEngineOptions(command: Command): Command {
     const about = `of the ${name} engine: one of ${backends.join(', ')} (default: the first that loads)`
     command.option('--backend <name>', about)
   }
-  return command.option('--threads <count>', 'threads of the native engine (default: all processors)', count)
+  const threaded = ENGINE_SPECS.filter(({ hasThreads }) => hasThreads).map(({ name }) => name)
+  const about = `threads of the ${threaded.join(' or ')} engine (default: all processors)`
+  return command.option('--threads <count>', about, count)
 }
 
 /** Adds the option of commands that run a network and train none. */
@@ -28,7 +29,7 @@ export const addPrecision = (command: Command): Command =>
       '--precision <name>',
       'what dense layers multiply: bf16 is for processors with avx512_bf16, and checks answers elsewhere',
     )
-      .choices(PRECISIONS)
+      .choices([...new Set(ENGINE_SPECS.flatMap(({ precisions }) => precisions))])
       .default('float32'),
   )
 

@@ -175,6 +175,10 @@ export interface EngineSpec<N extends string = string> {
   readonly advantage: string
   /** By name, where it has several. */
   readonly backends: readonly string[]
+  /** Whether the threads of a run can be chosen. */
+  readonly hasThreads: boolean
+  /** What its dense layers can multiply. */
+  readonly precisions: readonly Precision[]
   /** Why it cannot be used here; undefined where it can, or where only opening it tells. */
   unavailable(): string | undefined
   /** @throws MnVideoError `engine` when it cannot be used here, with the reason */

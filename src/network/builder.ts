@@ -3,7 +3,7 @@
  * sequence of its layers. Nothing here knows any particular network.
  */
 import { type Channels, fixed } from './channels.ts'
-import type { ActivationFunction, Node, Triple } from './graph.ts'
+import type { ActivationFunction, Node, NodeKind, NodeOf, Triple } from './graph.ts'
 
 interface Window {
   readonly kernel: Triple
@@ -94,6 +94,11 @@ export class GraphBuilder {
 
   linear(name: string, input: string, out: Channels, options: { uniformInit?: boolean } = {}): string {
     return this.#add({ kind: 'linear', name, stage: this.#stage, input, out, ...options })
+  }
+
+  /** Any node, in the current stage; the methods above are for reading models. */
+  append<K extends NodeKind>(node: Omit<NodeOf<K>, 'stage'> & { readonly kind: K }): string {
+    return this.#add({ ...node, stage: this.#stage } as unknown as Node)
   }
 
   #add(node: Node): string {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
-import { models } from '../../src/config/models.ts'
 import { ignoredKeys } from '../../src/config/schema.ts'
 import { parseViews } from '../../src/config/views.ts'
+import { MODELS } from '../../src/models/index.ts'
 import { describeKeys } from '../support/describe-keys.ts'
 
 const load = (...lines: string[]) => parseConfig(lines.join('\n'), 'c.yml')
@@ -63,8 +63,8 @@ describe('defaults', () => {
   })
 
   it('are one frame and no video keys for images', () => {
-    for (const model of models.slice(3)) {
-      expect(load(`model: ${model}`)).toMatchObject({
+    for (const { name } of MODELS.filter(({ media }) => media === 'image')) {
+      expect(load(`model: ${name}`)).toMatchObject({
         frames: 1,
         frames_list: [1],
         frame_stride: 1,

@@ -2,6 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/index.ts'
 import { MnVideoError } from '../../src/errors.ts'
+import { MODELS } from '../../src/models/index.ts'
+
+const VIDEO_MODELS = MODELS.filter(({ media }) => media === 'video')
+  .map(({ name }) => name)
+  .join(', ')
 
 function messageFor(text: string): string {
   try {
@@ -236,7 +241,7 @@ describe('values that contradict each other', () => {
     ['model: slow\nvariant: m', '2: variant means nothing for model slow; it is for x3d. Remove it.'],
     [
       'model: mobilenet_v1\nframes: 8',
-      '2: frames means nothing for model mobilenet_v1; it is for x3d, slow, slowfast. Remove it.',
+      `2: frames means nothing for model mobilenet_v1; it is for ${VIDEO_MODELS}. Remove it.`,
     ],
     [
       'model: x3d\ndepth: 50',

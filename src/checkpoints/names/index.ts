@@ -1,6 +1,7 @@
 /** The table of naming schemes, and which of them a file's names are. */
 import { MnVideoError } from '../../errors.ts'
 import type { Network } from '../../network/graph.ts'
+import { parametersOf } from '../../network/store.ts'
 import { quote } from '../safetensors-header.ts'
 import { caffe2 } from './caffe2.ts'
 import { mutualNet } from './mutualnet.ts'
@@ -30,6 +31,15 @@ export const NAME_SCHEMES: readonly NameScheme[] = [
   caffe2,
 ]
 
+/** A network whose layers are called as its reference calls them needs no scheme. */
+const ownNames = (network: Network): NameScheme => ({
+  title: `${network.name} itself`,
+  describes: network.name,
+  preprocessing: { media: network.media, scaling: 'antialiased' },
+  recognises: (names) => parametersOf(network).every(({ name }) => names.has(name)),
+  mapping: () => ({ inflates: false, isBookkeeping: isCounter, translate: (name) => name }),
+})
+
 /**
  * The scheme of a file's names and how it maps onto a network, whatever wraps them.
  *
@@ -41,8 +51,8 @@ export function detectScheme(
   network: Network,
   file: string,
 ): { readonly scheme: NameScheme; readonly mapping: Mapping; readonly wrapper: string } {
-  const schemeOf = (inner: ReadonlySet<string>) =>
-    NAME_SCHEMES.find((candidate) => candidate.recognises(inner))
+  const schemes = [...NAME_SCHEMES, ownNames(network)]
+  const schemeOf = (inner: ReadonlySet<string>) => schemes.find((candidate) => candidate.recognises(inner))
   const unwrapped = unwrap(names, (inner) => schemeOf(inner) !== undefined)
   const scheme = unwrapped && schemeOf(unwrapped.names)
   if (!scheme) {

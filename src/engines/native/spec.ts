@@ -10,6 +10,8 @@ export const nativeSpec: EngineSpec<'native'> = {
   name: 'native',
   advantage: 'many times faster',
   backends: [],
+  hasThreads: true,
+  precisions: ['float32', 'bf16'],
   unavailable: nativeUnavailable,
   open: ({ threads }) => openNativeEngine(threads === undefined ? {} : { threads }),
   examine,

@@ -7,6 +7,8 @@ export const tfjsSpec: EngineSpec<'tfjs'> = {
   name: 'tfjs',
   advantage: 'runs anywhere',
   backends: TFJS_BACKENDS,
+  hasThreads: false,
+  precisions: ['float32'],
   unavailable: () => undefined,
   // The table gives a backend of ours alone.
   open: ({ backend }) => openTfjsEngine(backend as TfjsBackend | undefined),

@@ -5,6 +5,7 @@ import { mobilenetV2 } from '../../../src/models/mobilenet-v2.ts'
 import { resnet } from '../../../src/models/resnet.ts'
 import { slow } from '../../../src/models/slow.ts'
 import { slowfast } from '../../../src/models/slowfast.ts'
+import { wideResnet } from '../../../src/models/wide-resnet.ts'
 import { X3D_VARIANTS, x3d } from '../../../src/models/x3d.ts'
 import type { Network } from '../../../src/network/graph.ts'
 import { parametersOf } from '../../../src/network/store.ts'
@@ -142,6 +143,15 @@ describe('names', () => {
     convNorm('features.18')
     theirs.push('classifier.1.weight', 'classifier.1.bias')
     expect(translate(network, theirs).ours.sort()).toEqual(tensorNames(network).sort())
+  })
+
+  it('need no scheme where they are the very names of the network', () => {
+    const network = {
+      ...wideResnet({ classes: 10, size: 32, depth: 10, widenFactor: 1 }),
+      family: 'unheard of',
+    }
+    const names = tensorNames(network)
+    expect(translate(network, names).ours).toEqual(names)
   })
 
   it('are refused with the scheme they are of where the network is another', () => {
