@@ -2,7 +2,7 @@
 import { MnVideoError } from '../errors.ts'
 import type { Engine, EngineSpec, OpenOptions } from './engine.ts'
 import { nativeSpec } from './native/spec.ts'
-import type { TfjsBackend } from './tfjs/engine.ts'
+import type { TfjsBackend } from './tfjs/backends.ts'
 import { tfjsSpec } from './tfjs/spec.ts'
 
 export type { TfjsBackend }

@@ -4,16 +4,13 @@ import { MnVideoError, messageOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
 import { checkCompileOptions } from '../inputs.ts'
 import { checkPrecision } from '../precision.ts'
+import { TFJS_BACKENDS, type TfjsBackend } from './backends.ts'
 import { type Backend, COMPOSITES } from './kernels.ts'
 import { createPlan } from './plan.ts'
 import { loadTensorflow } from './tensorflow.ts'
 import { TENSORFLOW_KERNELS } from './tensorflow-kernels.ts'
 import { openDeviceParameters, openHostParameters } from './trained-parameters.ts'
 import { createTrainer } from './trainer.ts'
-
-/** Backends in order of preference. `tensorflow` is the native one, on CUDA or on the CPU. */
-export const TFJS_BACKENDS = ['tensorflow', 'wasm', 'cpu'] as const
-export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
 
 export interface TfjsEngine extends Engine {
   readonly name: 'tfjs'

@@ -1,7 +1,10 @@
 /** The tfjs engine as the table of engines has it. */
 import { messageOf } from '../../errors.ts'
 import type { EngineSpec, Finding } from '../engine.ts'
-import { openTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from './engine.ts'
+import { TFJS_BACKENDS, type TfjsBackend } from './backends.ts'
+
+/** Loaded when it is asked for: TensorFlow.js is a quarter of what a program that does without it would load. */
+const openTfjsEngine = async (backend?: TfjsBackend) => (await import('./engine.ts')).openTfjsEngine(backend)
 
 export const tfjsSpec: EngineSpec<'tfjs'> = {
   name: 'tfjs',
