@@ -3,7 +3,7 @@
  * nothing left behind. It knows nothing of clips; the only file that imports fluent-ffmpeg.
  */
 import { createInterface } from 'node:readline'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import compose from 'fluent-ffmpeg'
 import { MnVideoError, throwIfCancelled } from '../errors.ts'
 import type { MediaFile } from '../files/media-file.ts'
@@ -55,6 +55,10 @@ export interface Running extends RunOptions {
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
   readonly onOutput: (piece: Buffer) => boolean
+  /** The same in place of it, one piece after the other: the program waits until the promise is kept, and is not read ahead. */
+  readonly onPacedOutput?: (piece: Buffer) => Promise<boolean>
+  /** It has ended; what it printed last may still be on its way to `onPacedOutput`. */
+  readonly onClosed?: () => void
   /** Each piece of further outputs, `pipe:3` and so on; returning false stops the program. */
   readonly onPipes?: readonly ((piece: Buffer) => boolean)[]
 }
@@ -73,23 +77,49 @@ export async function run(running: Running): Promise<readonly string[]> {
     outputs: onPieces.length,
     ...(running.cwd !== undefined && { cwd: running.cwd }),
     ...(running.input && { input: true }),
+    ...(running.onPacedOutput && { isDirect: true }),
   })
 
   const errors: string[] = []
   let stoppedBy: 'deadline' | 'abort' | 'output' | 'input' | undefined
+  let waiting = 0
+  let turn: Promise<unknown> = Promise.resolve()
+  let failure: unknown
   const stop = (reason: typeof stoppedBy) => {
     stoppedBy ??= reason
     child.kill()
   }
-  const timer = setTimeout(stop, deadline * 1000, 'deadline')
+  // While it waits for us it makes no progress, and that is not its fault.
+  const late = () => (waiting > 0 ? void timer.refresh() : stop('deadline'))
+  const timer = setTimeout(late, deadline * 1000)
+  /** A stream that was paused may still bring a piece. */
+  const pace = (output: Readable, piece: Buffer, take: (piece: Buffer) => Promise<boolean>) => {
+    waiting++
+    output.pause()
+    turn = turn
+      .then(async () => {
+        if (!stoppedBy && !(await take(piece))) stop('output')
+      })
+      .catch((error: unknown) => {
+        failure ??= error
+        stop('output')
+      })
+      .finally(() => {
+        timer.refresh()
+        if (--waiting === 0) output.resume()
+      })
+  }
   const abort = () => stop('abort')
   signal?.addEventListener('abort', abort)
   const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
   fed.catch(() => stop('input'))
   for (const [i, onPiece] of onPieces.entries()) {
-    child.outputs[i]!.on('data', (piece: Buffer) => {
+    const output = child.outputs[i]!
+    output.on('data', (piece: Buffer) => {
       timer.refresh()
-      if (!stoppedBy && !onPiece(piece)) stop('output')
+      if (stoppedBy) return
+      if (i === 0 && running.onPacedOutput) pace(output, piece, running.onPacedOutput)
+      else if (!onPiece(piece)) stop('output')
     })
   }
   createInterface({ input: child.stderr, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
@@ -109,6 +139,10 @@ export async function run(running: Running): Promise<readonly string[]> {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
+  running.onClosed?.()
+  // Stopped, what is under way may wait for lines that do not come any more.
+  if (!stoppedBy) await turn
+  if (failure !== undefined) throw failure
   if (stoppedBy === 'abort') throwIfCancelled(signal)
   if (stoppedBy === 'input') await fed
   if (stoppedBy === 'deadline') {

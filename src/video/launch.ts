@@ -26,6 +26,8 @@ export interface LaunchOptions {
   readonly cwd?: string
   /** Whether something will be written to its standard input. */
   readonly input?: boolean
+  /** Not through the launcher: only then does it wait for a reader that does. */
+  readonly isDirect?: boolean
 }
 
 /** Compiled beside this file; sources alone have none. */
@@ -65,7 +67,7 @@ function rest(): void {
 }
 
 export function launch(program: string, args: readonly string[], options: LaunchOptions = {}): Launched {
-  return launcher && !options.input
+  return launcher && !options.input && !options.isDirect
     ? launchThrough(launcher, program, args, options)
     : launchHere(program, args, options)
 }
@@ -121,7 +123,7 @@ function launchThrough(
 function launchHere(
   program: string,
   args: readonly string[],
-  { outputs = 1, ...options }: LaunchOptions,
+  { outputs = 1, isDirect: _, ...options }: LaunchOptions,
 ): Launched {
   const child = spawnGuarded(program, args, { ...options, outputs, input: true })
   alive.add(child)
