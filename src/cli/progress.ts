@@ -74,6 +74,19 @@ export function startProgress(what: string, total: number): Progress {
   }
 }
 
+/** Tells how much of a film is done, and how long the rest will take. */
+export function startSeconds(what: string): (done: number, total: number) => void {
+  const started = performance.now()
+  doing(what)
+  return (done, total) => {
+    const spent = (performance.now() - started) / 1000
+    const left = (spent * (total - done)) / done
+    doing(
+      `${what}: ${Math.floor(done)} of ${Math.ceil(total)} s, ${(done / spent).toFixed(1)}× its speed, ${duration(left)} left`,
+    )
+  }
+}
+
 /** Counts configurations whose latency is measured. */
 export function countMeasured(total: number): () => void {
   let measured = 0

@@ -1,16 +1,15 @@
 /** Writes the motion data set: clips of `scene.ts` as H.264 files, in class folders and in lists. */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { MnVideoError } from '../../errors.ts'
 import { temporaryBeside } from '../../files/temporary.ts'
 import { writeTogether } from '../../files/write.ts'
 import type { Size } from '../../frames/geometry.ts'
-import { findBinaries } from '../../video/binaries.ts'
-import { reasonFrom, run } from '../../video/ffmpeg.ts'
 import { inOrder } from '../loading/prefetch.ts'
 import { randomAt } from '../loading/streams.ts'
 import { CLASSES_FILE } from '../sets/folders.ts'
 import { formatList } from '../sets/lists.ts'
+import { encodeClips, fileName, RATE } from './encode.ts'
 import { noiseTable, renderScene } from './render.ts'
 import { drawScene, MOTION_CLASSES } from './scene.ts'
 
@@ -40,7 +39,6 @@ export interface MotionDataset {
 }
 
 const LISTS = ['train.csv', 'val.csv']
-const RATE = 30
 /** Encoders at a time, beside the painting. */
 const ENCODERS = 2
 /** Clips that one encoder writes: its start takes longer than a clip does. */
@@ -56,7 +54,7 @@ const PART = 64
 export async function makeMotion(options: MotionOptions): Promise<MotionDataset> {
   const { clips = 640, size = { width: 96, height: 72 }, frames = 30, seed = 1, signal, onProgress } = options
   const { validation = Math.ceil(clips / 4) } = options
-  check({ clips, validation, frames, width: size.width, height: size.height })
+  checkMotion({ clips, validation, frames, width: size.width, height: size.height })
   const out = resolve(options.out)
   const splits = [
     { name: 'train', perClass: Math.ceil(clips / MOTION_CLASSES.length) },
@@ -90,7 +88,7 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
     const part = all.slice(number * PART, (number + 1) * PART)
     const folder = join(staging, `${number}`)
     await mkdir(folder, { recursive: true })
-    await encode(folder, paint(part), { ...size, frames, clips: part.length }, ending)
+    await encodeClips(folder, paint(part), { ...size, frames, clips: part.length }, ending)
     for (const [i, { file }] of part.entries()) await rename(join(folder, fileName(i)), join(out, file))
   }
   try {
@@ -125,51 +123,7 @@ export async function makeMotion(options: MotionOptions): Promise<MotionDataset>
   }
 }
 
-const fileName = (clip: number): string => `${String(clip + 1).padStart(4, '0')}.mp4`
-
-/**
- * Encodes clips of equal length into files of their own, `0001.mp4` …, with one run of FFmpeg. The quantiser is constant and nothing looks ahead: a frame's quality must not tell of what moves after it.
- */
-async function encode(
-  folder: string,
-  clips: Iterable<Uint8Array>,
-  shape: Size & { readonly frames: number; readonly clips: number },
-  signal: AbortSignal,
-): Promise<void> {
-  const { ffmpeg } = await findBinaries()
-  const cuts = Array.from({ length: shape.clips - 1 }, (_, i) => (i + 1) * shape.frames)
-  const errors = await run({
-    program: ffmpeg,
-    // Names are relative, so that a % in the folder's means nothing.
-    cwd: folder,
-    file: { shown: folder, path: folder },
-    signal,
-    input: clips,
-    args: [
-      ...['-hide_banner', '-nostats', '-loglevel', 'level+error', '-y'],
-      ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${shape.width}x${shape.height}`, '-r', `${RATE}`],
-      ...['-i', 'pipe:0', '-c:v', 'libx264', '-preset', 'veryfast', '-qp', '23', '-threads', '1'],
-      ...['-x264-params', 'mbtree=0:rc-lookahead=0', '-bf', '0', '-pix_fmt', 'yuv420p'],
-      ...['-g', `${shape.frames}`, '-keyint_min', `${shape.frames}`, '-sc_threshold', '0'],
-      ...['-fflags', '+bitexact', '-flags:v', '+bitexact', '-map_metadata', '-1'],
-      ...['-f', 'segment', '-segment_format', 'mp4', '-reset_timestamps', '1', '-segment_start_number', '1'],
-      ...(cuts.length > 0 ? ['-segment_frames', cuts.join(',')] : ['-segment_time', '1000000']),
-      '%04d.mp4',
-    ],
-    onOutput: () => true,
-  })
-  const names = new Set(await readdir(folder))
-  const missing = Array.from({ length: shape.clips }, (_, clip) => fileName(clip)).find(
-    (name) => !names.has(name),
-  )
-  if (errors.length === 0 && missing === undefined) return
-  throw new MnVideoError(
-    'data',
-    `${folder}: FFmpeg could not encode the clips: ${reasonFrom(errors, { shown: folder, path: folder })}.\nIt must have libx264, and the disk room.`,
-  )
-}
-
-function check({ width, height, ...counts }: Readonly<Record<string, number>>): void {
+export function checkMotion({ width, height, ...counts }: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(counts)) {
     if (Number.isInteger(value) && value! >= 1 && value! <= 1_000_000) continue
     throw new MnVideoError(

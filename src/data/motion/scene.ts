@@ -92,11 +92,21 @@ const DIRECTION: Readonly<Record<MotionClass, readonly [keyof Pose, 'forwards' |
   zoom_out: ['zoom', 'backwards'],
 }
 
-/** Draws a scene. The same generator gives a class and its opposite the same scene, shown from its other end. */
-export function drawScene(random: Random, motion: MotionClass, aspect: number, seconds: number): Scene {
+/**
+ * Draws a scene. The same generator gives a class and its opposite the same scene, shown from its other end.
+ *
+ * @param motion undefined for one in which nothing moves but the camera's hand
+ */
+export function drawScene(
+  random: Random,
+  motion: MotionClass | undefined,
+  aspect: number,
+  seconds: number,
+): Scene {
   const between = (low: number, high: number) => low + random.uniform() * (high - low)
-  const [along, direction] = DIRECTION[motion]
-  const rate = { ...STILL, [along]: SPEED[along] * between(0.3, 1.3) }
+  const [along, direction] = motion === undefined ? [] : DIRECTION[motion]
+  const speed = between(0.3, 1.3)
+  const rate = along === undefined ? STILL : { ...STILL, [along]: SPEED[along] * speed }
   const sprites = Array.from({ length: SPRITES }, () => drawSprite(random))
   const background = drawBackground(random)
   const shakes = [0, 1].map(() => ({
