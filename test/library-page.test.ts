@@ -21,6 +21,7 @@ const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
   'Classify a file under a budget': [/^class \d 0\.\d+ 1 4 32 0\.\d+$/],
   'Change the cost from call to call': [/^\d+ [0-4]$/, /^\d+ [0-4]$/],
   'Hold a time': [/^\d+ \d+\.\d\d ms$/],
+  'Spans of a film': [/^\d+ \d+ 0\.\d+$/],
   'Stop, and mend what goes wrong': [/^cancelled .+/],
   'Train and test': [/^1 \{/, /^1 done \d+$/],
   'Frames and costs alone': [/^160 96 1 61056$/, /^\d{9,} \d+$/],

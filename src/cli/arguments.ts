@@ -1,5 +1,5 @@
 /** Readers of option values; each refuses what it cannot read with the option's name and what was expected. */
-import { InvalidArgumentError, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { MnVideoError } from '../errors.ts'
 import type { Budget } from '../inference/options.ts'
 import { roundedUp } from '../runs/query-table.ts'
@@ -9,6 +9,13 @@ export function positiveNumber(text: string): number {
   const value = Number(text)
   if (text.trim() !== '' && value > 0 && Number.isFinite(value)) return value
   throw new InvalidArgumentError('Give a number above 0.')
+}
+
+/** A share above 0, at most 1. */
+export function fraction(text: string): number {
+  const value = positiveNumber(text)
+  if (value <= 1) return value
+  throw new InvalidArgumentError('Give a share above 0 and at most 1.')
 }
 
 /** Collects the values of an option that may be repeated. */
@@ -46,6 +53,21 @@ export interface BudgetOptions {
   readonly width?: number
   readonly frames?: number
   readonly size?: number
+}
+
+/** @param what a budget is for, in the help: `clip or image` */
+export function addBudgetOptions(command: Command, what: string): void {
+  command
+    .option('--gflops <budget>', `the most that one ${what} may cost, in 1e9 multiply-adds`, positiveNumber)
+    .option('--mflops <budget>', 'the same in 1e6 multiply-adds', positiveNumber)
+    .option('--latency <milliseconds>', '… in time on this machine, decoding not counted', positiveNumber)
+    .option(
+      '--width <multiplier>',
+      'an exact configuration in place of a budget: width multiplier',
+      positiveNumber,
+    )
+    .option('--frames <count>', '… frames', count)
+    .option('--size <pixels>', '… side of the square input', count)
 }
 
 /** @throws MnVideoError `usage` when several are given */

@@ -9,17 +9,12 @@ import { loadModel, type Model } from '../inference/model.ts'
 import type { Budget } from '../inference/options.ts'
 import { configurationKey, fullConfiguration } from '../network/resolve.ts'
 import { isOutdated } from '../runs/conditions.ts'
-import {
-  accuracyOf,
-  betterOnceCalibrated,
-  formatMacs,
-  isReady,
-  type TableEntry,
-} from '../runs/query-table.ts'
+import { accuracyOf, betterOnceCalibrated, formatMacs, type TableEntry } from '../runs/query-table.ts'
 import { calibrateCommand, newestRun } from '../runs/run-folder.ts'
-import { type BudgetOptions, budgetOf, count, positiveNumber } from './arguments.ts'
+import { addBudgetOptions, type BudgetOptions, budgetOf, count } from './arguments.ts'
 import { addEngineOptions, addPrecision, chosenEngine, type EngineChoice } from './engine-options.ts'
-import { countMeasured, doing, print, warn } from './progress.ts'
+import { timeOnce } from './latencies.ts'
+import { doing, print } from './progress.ts'
 import { EXIT, errorJson, report } from './report.ts'
 import { formatTable, interval } from './table.ts'
 
@@ -41,25 +36,13 @@ export function addEval(program: Command): void {
     .description('classify videos or images at the cost you can afford')
     .option('--clip <file...>', 'videos')
     .option('--image <file...>', 'images')
-    .option(
-      '--gflops <budget>',
-      'the most that one clip or image may cost, in 1e9 multiply-adds',
-      positiveNumber,
-    )
-    .option('--mflops <budget>', 'the same in 1e6 multiply-adds', positiveNumber)
-    .option('--latency <milliseconds>', '… in time on this machine, decoding not counted', positiveNumber)
+  addBudgetOptions(command, 'clip or image')
+  command
     .addOption(
       new Option('--per <what>', 'what a budget is for: one clip, or all views of a video')
         .choices(['clip', 'video'])
         .default('clip'),
     )
-    .option(
-      '--width <multiplier>',
-      'an exact configuration in place of a budget: width multiplier',
-      positiveNumber,
-    )
-    .option('--frames <count>', '… frames', count)
-    .option('--size <pixels>', '… side of the square input', count)
     .option('--model <run>', 'the run to use (default: the newest under ./runs)')
     .option('--views <TxS>', "temporal views × 1 or 3 crops of a video (default: the run's)")
     .option('--topk <count>', 'classes to list', count, 5)
@@ -129,15 +112,6 @@ function shareOf(budget: Budget, views: number): Budget {
   if ('gflops' in budget) return { gflops: budget.gflops / views }
   if ('mflops' in budget) return { mflops: budget.mflops / views }
   return 'latencyMs' in budget ? { latencyMs: budget.latencyMs / views } : budget
-}
-
-/** A budget in time needs the times of all that can run: measured here unless they were before. */
-async function timeOnce(model: Model): Promise<void> {
-  const { table } = model
-  const missing = table.entries.filter((entry) => isReady(table, entry) && !model.latencyOf(entry))
-  if (missing.length === 0) return
-  warn('measuring latencies on this machine, once …')
-  await model.measureLatencies(countMeasured(missing.length), { missing: true })
 }
 
 function filesFor(model: Model, { clip, image, views }: Options): readonly string[] {

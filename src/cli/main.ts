@@ -14,6 +14,7 @@ import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
 import { endActivity, print, startActivity, warn } from './progress.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
+import { addSpans } from './spans.ts'
 import { addTest } from './test.ts'
 import { addTrain } from './train.ts'
 
@@ -36,6 +37,7 @@ addTrain(program)
 addTest(program)
 addCalibrateLatency(program)
 addEval(program)
+addSpans(program)
 addInit(program)
 addImport(program)
 addExport(program)

@@ -19,6 +19,7 @@ import { EXIT, sameCommand, shellQuoted } from './report.ts'
 import { folderFor } from './run-folders.ts'
 import { duration, openStatusLine } from './status-line.ts'
 import { formatTable, interval, percent, thousands } from './table.ts'
+import { runSpansTest, type SpansOptions } from './test-spans.ts'
 
 interface Options extends EngineChoice {
   readonly widths?: readonly number[]
@@ -48,13 +49,25 @@ export function addTest(program: Command): void {
       'a configuration key to change, such as dataset_dir; may be repeated',
       collect,
     )
+    .option(
+      '--spans <file>',
+      "in place of all that: find the spans of films that ActivityNet's JSON annotates",
+    )
+    .option('--root <folder>', '… the folder of the films (default: the one named as the file is)')
+    .option('--gflops <budget>', '… what one window may cost (default: the full network)', positiveNumber)
+    .option('--mflops <budget>', '… the same in 1e6 multiply-adds', positiveNumber)
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  mn-video test runs/x3d\n  mn-video test runs/x3d --widths 1,0.8,0.63 --sizes 224,160 --views 10x3\n\nAn interrupted test goes on where it stopped: what is done is in sweep.jsonl.',
     )
-    .action(async (run: string, options: Options) => {
-      await runTest(await folderOf(run, options.set ?? []), options)
+    .action(async (run: string, { spans, root, gflops, mflops, ...options }: Options & SpansOptions) => {
+      const folder = await folderOf(run, options.set ?? [])
+      if (spans === undefined) {
+        if ((root ?? gflops ?? mflops) !== undefined)
+          throw new MnVideoError('usage', '--root, --gflops and --mflops are for --spans FILE.')
+        await runTest(folder, options)
+      } else await runSpansTest(folder, spans, { root, gflops, mflops, ...options })
     })
   addEngineOptions(command)
   addPrecision(command)

@@ -45,6 +45,10 @@ export function predictionsFile(of: AnswersOf, views: string): string {
   return `${PREDICTIONS}/${configurationKey(of)}${views === '1x1' ? '' : `-${views}`}${data === undefined ? '' : `-${id}`}.jsonl`
 }
 
+/** The file of the spans that were found in films, by the name of their list. */
+export const spanResultsFile = (folder: string, list: string): string =>
+  join(folder, PREDICTIONS, `spans-${list}.json`)
+
 /** The file of a run's weights. */
 export const weightsFile = (folder: string): string => join(folder, WEIGHTS)
 
