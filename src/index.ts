@@ -29,6 +29,13 @@ export {
 } from './inference/model.ts'
 export type { Budget, ClassifyOptions } from './inference/options.ts'
 export { profileConfig as profile } from './inference/profile-config.ts'
+export type {
+  AnswerEvent,
+  Happened,
+  SkippedEvent,
+  SpanEvent,
+  SwitchEvent,
+} from './inference/streaming/answers.ts'
 export type { Span, WindowScores } from './inference/streaming/span-finder.ts'
 export {
   type FilmSpans,
@@ -36,6 +43,13 @@ export {
   findSpans,
   type NamedSpan,
 } from './inference/streaming/spans.ts'
+export type { CapturedFrame, FrameStream, StreamOptions } from './inference/streaming/stream.ts'
+export {
+  type SourceEvent,
+  type WatchEvent,
+  type WatchOptions,
+  watch,
+} from './inference/streaming/watch.ts'
 export type { Configuration, Network } from './network/graph.ts'
 export type { LayerProfile, Profile } from './network/profile.ts'
 export type { Latency } from './runs/latency.ts'

@@ -17,6 +17,7 @@ import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
 import { addSpans } from './spans.ts'
 import { addTest } from './test.ts'
 import { addTrain } from './train.ts'
+import { addWatch } from './watch.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -38,6 +39,7 @@ addTest(program)
 addCalibrateLatency(program)
 addEval(program)
 addSpans(program)
+addWatch(program)
 addInit(program)
 addImport(program)
 addExport(program)

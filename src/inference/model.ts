@@ -27,6 +27,7 @@ import {
 import { calibrateCommand, type Run, readRun } from '../runs/run-folder.ts'
 import { shellQuoted } from '../shell.ts'
 import { type Budget, checkBudget } from './options.ts'
+import { type FrameStream, openStream, type StreamOptions } from './streaming/stream.ts'
 
 /** Compiled plans that a model keeps; the one unused for longest goes first. */
 const PLANS_KEPT = 8
@@ -120,6 +121,12 @@ export interface Model {
    *   `cancelled` by the signal
    */
   run(entry: TableEntry, inputs: Inputs, options?: RunOptions): Promise<RunResult>
+  /**
+   * Answers about frames that the caller's own capture code brings, at the cost of a budget or held to a deadline.
+   *
+   * @throws MnVideoError `usage`, `budget`
+   */
+  stream(options: StreamOptions): Promise<FrameStream>
   /** Frees the plans. The model cannot be used afterwards. */
   dispose(): void
 }
@@ -167,7 +174,7 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
         'The weights or statistics are damaged, or the inputs are out of all proportion.',
     )
   }
-  return {
+  const model: Model = {
     folder,
     config,
     network,
@@ -207,8 +214,10 @@ export async function loadModel(path: string | URL, options: LoadOptions = {}): 
       checkOptions('run', options, RUN_OPTIONS)
       return runOn(checkEntry(network, entry), inputs, options)
     },
+    stream: (options) => openStream(model, options),
     dispose: () => plans.dispose(),
   }
+  return model
 }
 
 /**

@@ -51,6 +51,8 @@ export interface Running extends RunOptions {
   readonly cwd?: string
   /** What to write to standard input, piece by piece as the program reads it; nothing by default. */
   readonly input?: Iterable<Uint8Array>
+  /** What to pass on to standard input in place of that. */
+  readonly stdin?: NodeJS.ReadableStream
   /** Each line of standard error. */
   readonly onLine?: (line: string) => void
   /** Each piece of standard output; returning false stops the program. */
@@ -76,7 +78,7 @@ export async function run(running: Running): Promise<readonly string[]> {
   const child = launch(program, args, {
     outputs: onPieces.length,
     ...(running.cwd !== undefined && { cwd: running.cwd }),
-    ...(running.input && { input: true }),
+    ...((running.input ?? running.stdin) && { input: true }),
     ...(running.onPacedOutput && { isDirect: true }),
   })
 
@@ -111,7 +113,10 @@ export async function run(running: Running): Promise<readonly string[]> {
   }
   const abort = () => stop('abort')
   signal?.addEventListener('abort', abort)
-  const fed = feed(child.stdin, running.input ?? [], () => timer.refresh())
+  if (running.stdin) passOn(running.stdin, child.stdin)
+  const fed = running.stdin
+    ? Promise.resolve()
+    : feed(child.stdin, running.input ?? [], () => timer.refresh())
   fed.catch(() => stop('input'))
   for (const [i, onPiece] of onPieces.entries()) {
     const output = child.outputs[i]!
@@ -152,6 +157,15 @@ export async function run(running: Running): Promise<readonly string[]> {
     )
   }
   return errors
+}
+
+/** A program that stops reading is no failure of what it reads. */
+function passOn(from: NodeJS.ReadableStream, to: Writable): void {
+  to.on('error', () => {}).on('close', () => {
+    from.unpipe(to)
+    from.pause()
+  })
+  from.pipe(to)
 }
 
 /** Writes pieces as they are taken, then ends; a program that stops reading is no failure of its input. */

@@ -21,6 +21,11 @@ export interface StreamedFrame {
   readonly pixels: Uint8Array
 }
 
+export interface StreamOptions extends RunOptions {
+  /** Frames come when they are due, as from a camera. */
+  readonly isRealTime?: boolean
+}
+
 /**
  * Decodes a video from its beginning, scaled and cropped as `decodeClip` does it: the same pixels. A frame that is stamped
  * no later than the one before it is passed over, as everywhere.
@@ -34,11 +39,12 @@ export async function streamFrames(
   index: FrameIndex,
   request: PictureRequest,
   onFrame: (frame: StreamedFrame, size: Size) => Promise<void>,
-  options: RunOptions = {},
+  { isRealTime = false, ...options }: StreamOptions = {},
 ): Promise<{ readonly frames: number; readonly reason: string | undefined }> {
   const file = await mediaFile(path)
   const layout = layOutPicture(file.shown, index.info, request)
   const { ffmpeg, version } = await findBinaries()
+  const { input, inputOptions } = exactInput(file)
   const { numerator, denominator } = index.timeBase
   const first = index.pts[0]!
   let position = 0
@@ -51,13 +57,14 @@ export async function streamFrames(
   let [isClosed, hasEnded] = [false, false]
 
   /** A frame's time is printed before its pixels are written, but the two pipes are read one after the other. */
-  const ptsOf = async (number: number): Promise<number> => {
-    for (let late = 0; log.pts.length <= number; ) {
+  const nextPts = async (): Promise<number> => {
+    for (let late = 0; log.pts.length === 0; ) {
       // Ended by somebody else between the two.
       if (hasEnded || (isClosed && ++late > PATIENCE)) return Number.POSITIVE_INFINITY
       await new Promise((settle) => setImmediate(settle))
     }
-    return log.pts[number]!
+    log.keys.clear()
+    return log.pts.shift()!
   }
   const take = async (piece: Uint8Array): Promise<boolean> => {
     for (let at = 0; at < piece.length; ) {
@@ -66,7 +73,7 @@ export async function streamFrames(
       held += part.length
       at += part.length
       if (held < pieceBytes) continue
-      const pts = await ptsOf(frames)
+      const pts = await nextPts()
       if (pts === Number.POSITIVE_INFINITY) return false
       while (position < index.pts.length - 1 && index.pts[position]! < pts) position++
       // Of frames stamped alike FFmpeg moves the later ones by a tick; nowhere else are they seen.
@@ -83,7 +90,8 @@ export async function streamFrames(
     file,
     program: ffmpeg,
     args: ffmpegArguments({
-      ...exactInput(file),
+      input,
+      inputOptions: [...inputOptions, ...(isRealTime ? ['-re'] : [])],
       filters: [
         "select='isnan(prev_selected_pts)+gt(pts,prev_selected_pts)'",
         log.filter,

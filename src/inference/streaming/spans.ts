@@ -12,20 +12,24 @@ import { clipSeconds, sourceTiming } from '../../video/sampling.ts'
 import { streamFrames } from '../../video/stream-frames.ts'
 import type { Model } from '../model.ts'
 import type { Budget } from '../options.ts'
-import { type Span, SpanFinder, type WindowScores } from './span-finder.ts'
-import { type Window, Windows, windowStarts } from './windows.ts'
+import { type Span, SpanFinder, type SpanOptions, type WindowScores } from './span-finder.ts'
+import { clipOf, type Window, Windows, windowStarts } from './windows.ts'
 
-export interface FindSpansOptions {
-  /** What one window may cost; default: the full width, frames and size. */
-  readonly budget?: Budget
-  /** Seconds from one window's beginning to the next one's; half a clip by default. */
-  readonly stride?: number
+/** When a span begins, and what is none. */
+export interface SpanThresholds {
   /** The smoothed score that a span begins with, 0 to 1; 0.5 by default. It ends below 0.6 of that. */
   readonly minScore?: number
   /** Seconds; what is shorter is no span. Half a clip by default. */
   readonly minLength?: number
   /** The name of a class that is no span. */
   readonly background?: string
+}
+
+export interface FindSpansOptions extends SpanThresholds {
+  /** What one window may cost; default: the full width, frames and size. */
+  readonly budget?: Budget
+  /** Seconds from one window's beginning to the next one's; half a clip by default. */
+  readonly stride?: number
   /** Seconds without progress after which FFmpeg is stopped; 60 by default. */
   readonly deadline?: number
   readonly signal?: AbortSignal
@@ -85,11 +89,7 @@ export async function findSpans(
   const seconds = clipSeconds(span)
   const { budget = {}, signal, deadline } = options
   const stride = positive('stride', options.stride ?? seconds / 2)
-  const finder = new SpanFinder({
-    minScore: share('minScore', options.minScore ?? 0.5),
-    minLength: atLeast0('minLength', options.minLength ?? seconds / 2),
-    ...(options.background !== undefined && { background: classOf(labels, options.background) }),
-  })
+  const finder = new SpanFinder(spanOptions(model, options))
   const entry = model.choose(budget)
   throwIfCancelled(signal, 'findSpans')
   const limits = { ...(deadline !== undefined && { deadline }), ...(signal && { signal }) }
@@ -111,10 +111,11 @@ export async function findSpans(
       onSpan(named)
     }
   }
-  const score = async (ready: readonly Window[]) => {
-    for (const { start, pixels } of ready) {
-      const clip = { data: pixels, batch: 1, frames: take.length, height: side, width: side }
-      const { scores } = await model.run(entry, toInputs(network, entry, clip), signal ? { signal } : {})
+  const score = async (windows: readonly Window[]) => {
+    for (const ready of windows) {
+      const { start } = ready
+      const inputs = toInputs(network, entry, clipOf(ready, side))
+      const { scores } = await model.run(entry, inputs, signal ? { signal } : {})
       const window = { start, end: Math.min(duration, start + seconds), scores }
       scored++
       options.onWindow?.(window)
@@ -134,6 +135,18 @@ export async function findSpans(
   await score(windows.end())
   tell(finder.end(duration))
   return { file, configuration: entry, duration, window: seconds, stride, windows: scored, spans }
+}
+
+/** @throws MnVideoError `usage` for thresholds that cannot be, and a class that is not there */
+export function spanOptions(
+  { network, config, labels }: Model,
+  { minScore = 0.5, minLength = clipSeconds(clipSpan(network, config)) / 2, background }: SpanThresholds,
+): SpanOptions {
+  return {
+    minScore: share('minScore', minScore),
+    minLength: atLeast0('minLength', minLength),
+    ...(background !== undefined && { background: classOf(labels, background) }),
+  }
 }
 
 function classOf(labels: readonly string[], name: string): number {

@@ -2,6 +2,7 @@
  * Clips out of frames that pass by: a window opens when its first moment comes, takes the frame that is shown at each of
  * its moments, and closes with the last. Windows that overlap share what passed once.
  */
+import type { FrameBatch } from '../../frames/batch.ts'
 import { type ClipSpan, clipSeconds, clipTimes, TIME_TOLERANCE } from '../../video/sampling.ts'
 
 /** A clip whose frames are all there. */
@@ -10,8 +11,8 @@ export interface Window {
   readonly number: number
   /** Seconds. */
   readonly start: number
-  /** 8-bit RGB, [frames, H, W, 3]. */
-  readonly pixels: Uint8Array
+  /** Each frame's pixels, 8-bit RGB [H, W, 3]; windows that overlap share them. */
+  readonly frames: readonly Uint8Array[]
 }
 
 export interface WindowOptions {
@@ -28,8 +29,7 @@ interface Open {
   readonly number: number
   readonly start: number
   readonly moments: readonly number[]
-  readonly pixels: Uint8Array
-  taken: number
+  readonly frames: Uint8Array[]
 }
 
 export class Windows {
@@ -38,8 +38,9 @@ export class Windows {
   #next: number | undefined
   #opened = 0
   #open: Open[] = []
-  /** The frame that is shown now. */
+  /** The frame that is shown now, and whether a window has it. */
   #last: Uint8Array | undefined
+  #isTaken = false
 
   constructor(options: WindowOptions) {
     this.#options = options
@@ -55,40 +56,50 @@ export class Windows {
    * @returns windows that are whole now: frames shown at their last moments are known to be
    */
   push(time: number, pixels: Uint8Array): Window[] {
-    const ready = this.#takeUntil(time, pixels.length)
-    this.#last ??= new Uint8Array(pixels.length)
-    this.#last.set(pixels)
+    const ready = this.#takeUntil(time)
+    // One that no window took is written over.
+    if (!this.#last || this.#isTaken || this.#last.length !== pixels.length) this.#last = pixels.slice()
+    else this.#last.set(pixels)
+    this.#isTaken = false
     return ready
   }
 
   /** What still lacks moments when nothing follows: the last frame stays. */
   end(): Window[] {
-    return this.#last ? this.#takeUntil(Number.POSITIVE_INFINITY, this.#last.length) : []
+    return this.#takeUntil(Number.POSITIVE_INFINITY)
+  }
+
+  /** Nothing is known of a while: windows that reach into it are lost. @returns how many @param time when it ends */
+  interrupt(time: number): number {
+    const lost = this.#open.length
+    this.#open = []
+    this.#last = undefined
+    while (this.#next !== undefined && this.#next < time) this.#advance()
+    return lost
   }
 
   /** Gives the frame shown so far to every moment before a time. */
-  #takeUntil(time: number, frameBytes: number): Window[] {
+  #takeUntil(time: number): Window[] {
     // Before the first frame it is the first that is shown.
     if (!this.#last) return []
-    while (this.#next !== undefined && this.#next + TIME_TOLERANCE < time) this.#openNext(frameBytes)
-    for (const window of this.#open) {
-      const { moments, pixels } = window
-      while (window.taken < moments.length && moments[window.taken]! + TIME_TOLERANCE < time) {
-        pixels.set(this.#last, window.taken++ * frameBytes)
+    while (this.#next !== undefined && this.#next + TIME_TOLERANCE < time) this.#openNext()
+    for (const { moments, frames } of this.#open) {
+      while (frames.length < moments.length && moments[frames.length]! + TIME_TOLERANCE < time) {
+        frames.push(this.#last)
+        this.#isTaken = true
       }
     }
-    const ready = this.#open.filter(({ taken, moments }) => taken === moments.length)
-    this.#open = this.#open.filter(({ taken, moments }) => taken < moments.length)
-    return ready.map(({ number, start, pixels }) => ({ number, start, pixels }))
+    const ready = this.#open.filter(({ frames, moments }) => frames.length === moments.length)
+    this.#open = this.#open.filter(({ frames, moments }) => frames.length < moments.length)
+    return ready.map(({ number, start, frames }) => ({ number, start, frames }))
   }
 
-  #openNext(frameBytes: number): void {
+  #openNext(): void {
     const { span, frame, take } = this.#options
     const start = this.#next!
     const times = clipTimes(span, start, frame)
     const moments = take.map((position) => times[position]!)
-    const pixels = new Uint8Array(take.length * frameBytes)
-    this.#open.push({ number: this.#opened++, start, moments, pixels, taken: 0 })
+    this.#open.push({ number: this.#opened++, start, moments, frames: [] })
     this.#advance()
   }
 
@@ -96,6 +107,16 @@ export class Windows {
     const { value, done } = this.#starts.next()
     this.#next = done ? undefined : value
   }
+}
+
+/** A window's frames as one clip of squares. */
+export function clipOf({ frames }: Pick<Window, 'frames'>, side: number): FrameBatch {
+  const bytes = side * side * 3
+  const data = new Uint8Array(frames.length * bytes)
+  frames.forEach((pixels, i) => {
+    data.set(pixels, i * bytes)
+  })
+  return { data, batch: 1, frames: frames.length, height: side, width: side }
 }
 
 /**

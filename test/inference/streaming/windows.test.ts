@@ -5,8 +5,7 @@ import { clipTimes, framesShownAt } from '../../../src/video/sampling.ts'
 
 /** A frame of one pixel that carries its number. */
 const pixelOf = (number: number) => Uint8Array.of(number & 255, number >> 8, 7)
-const numbersIn = ({ pixels }: Window) =>
-  Array.from({ length: pixels.length / 3 }, (_, i) => pixels[3 * i]! + 256 * pixels[3 * i + 1]!)
+const numbersIn = ({ frames }: Window) => frames.map((pixels) => pixels[0]! + 256 * pixels[1]!)
 
 function passThrough(windows: Windows, times: readonly number[]): Window[] {
   const found: Window[] = []
