@@ -15,6 +15,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [module: string, about: strin
   decode: ['video/decode.js', 'random exact clips beside ffmpeg -ss, PyAV and decord'],
   'decode-memory': ['video/decode-memory.js', 'resident memory over thousands of clips'],
   data: ['video/data.js', "the training loader's clips beside FFmpeg alone"],
+  deadline: ['streaming/deadline.js', 'a deadline held while other work comes and goes'],
   throughput: ['training/throughput.js', 'whole training steps from video files'],
 }
 

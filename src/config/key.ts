@@ -9,16 +9,19 @@ import type { EarlierValues, Model } from './models.ts'
  */
 export type Changes = 'evaluation' | 'calibration' | 'nothing'
 
+/** Of a key without which runs did what its default says. */
+export const AS_DEFAULT = Symbol('as the default')
+
 /** What is known about one key. */
 export interface Key<T> {
   readonly kind: Kind<T>
   readonly doc: string
   readonly default: NoInfer<T> | ((known: EarlierValues) => NoInfer<T>)
   /**
-   * What runs did that were written before there was this key. A run's config.yml gives every key, so one that gives
-   * all but such keys is of that time.
+   * What runs did that were written before there was this key, be it what the default says (`AS_DEFAULT`). A run's
+   * config.yml gives every key, so one that gives all but such keys is of that time: every key that is added has it.
    */
-  readonly before?: NoInfer<T>
+  readonly before?: NoInfer<T> | typeof AS_DEFAULT
   /** How the default follows from other keys, in words. */
   readonly follows?: string
   /** The models that the key means something for; all when absent. */

@@ -5,7 +5,7 @@
 import { MnVideoError } from '../errors.ts'
 import { suggestion } from '../suggestion.ts'
 import { conflicts } from './checks.ts'
-import type { Key } from './key.ts'
+import { AS_DEFAULT, type Key } from './key.ts'
 import { type EarlierValues, isResnet, type Model, normaliseModel } from './models.ts'
 import { type Problem, show, throwProblems } from './problems.ts'
 import { type Config, changesOf, ignoredKeys, type KeyName, keys } from './schema.ts'
@@ -96,7 +96,9 @@ const givenKeys = new WeakMap<Config, readonly KeyName[]>()
 
 function remember(config: Config, values: ReadonlyMap<KeyName, unknown>, listed: unknown): void {
   // Runs of earlier versions have every key and no list; then what is not its default was given.
-  const isWhole = keyNames.every((name) => values.has(name) || !applies(name, config.model))
+  const isWhole = keyNames.every(
+    (name) => values.has(name) || !applies(name, config.model) || entryOf(name).before === AS_DEFAULT,
+  )
   const named = Array.isArray(listed) ? new Set<unknown>(listed) : isWhole ? new Set<unknown>() : undefined
   // A line that was edited in the file of a run counts, whatever that run was given.
   const isGiven = (name: KeyName) =>
@@ -154,7 +156,10 @@ function addPast(values: Map<KeyName, unknown>): void {
   const model = values.get('model') as Model
   const absent = keyNames.filter((name) => !values.has(name) && applies(name, model))
   if (absent.some((name) => entryOf(name).before === undefined)) return
-  for (const name of absent) values.set(name, entryOf(name).before)
+  for (const name of absent) {
+    const { before } = entryOf(name)
+    if (before !== AS_DEFAULT) values.set(name, before)
+  }
 }
 
 function mismatch(name: KeyName, raw: unknown): string {

@@ -62,7 +62,7 @@ describe('formatConfig', () => {
 
 describe('the file of a run', () => {
   // What version 0.1 wrote: every key there was, none that came later.
-  const later = /^(?:weight_decay_on|channelwise_init|scaling|given):/
+  const later = /^(?:cache_gib|zero_init_final_bn|weight_decay_on|channelwise_init|scaling|given):/
   const written = (text: string) =>
     formatConfig(parseConfig(text, 'a.yml'))
       .split('\n')

@@ -67,6 +67,20 @@ describe.each(Object.entries(ANSWERS))('a run of version %s', (version, answers)
     }
   })
 
+  it('is configured as it was then', async () => {
+    const { config } = await readRun(kept)
+    expect(config).toMatchObject(
+      version === 'first'
+        ? {
+            weight_decay_on: 'dense',
+            channelwise_init: 'taps',
+            scaling: 'antialiased',
+            zero_init_final_bn: true,
+          }
+        : { weight_decay_on: 'no_norms', channelwise_init: 'fan_out', ema: 0.9 },
+    )
+  })
+
   it('is chosen from, classified with, drawn and gone on with', async () => {
     const folder = join(await temporaryFolder(), 'run')
     cpSync(kept, folder, { recursive: true })

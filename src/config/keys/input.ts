@@ -1,6 +1,6 @@
 /** The keys that say what the network sees: the data set, sizes, frames and how samples are read. */
 import { frameCountsOf, shortSideOf, shortSidesOf, sizesOf } from '../defaults.ts'
-import { key } from '../key.ts'
+import { AS_DEFAULT, key } from '../key.ts'
 import { flag, integer, list, number, oneOf, pattern, range, rgb, text } from '../kinds.ts'
 import type { EarlierValues } from '../models.ts'
 import { byMedia, byModel, imageModels, isVideo, modelsWith, videoModels } from '../models.ts'
@@ -178,6 +178,7 @@ export const input = {
   cache_gib: key({
     kind: number({ min: 0, most: 65_536 }),
     default: 0,
+    before: AS_DEFAULT,
     only: videoModels,
     doc: 'Memory in which all training videos are kept decoded, for small data sets of short ones; 0: decoded anew.',
     changes: 'calibration',

@@ -1,6 +1,6 @@
 /** The keys of training and of the run's files. */
 import { scaledRate, warmupOf } from '../../models/spec.ts'
-import { key } from '../key.ts'
+import { AS_DEFAULT, key } from '../key.ts'
 import { flag, integer, list, number, oneOf, text } from '../kinds.ts'
 import type { EarlierValues } from '../models.ts'
 import { byMedia, byModel } from '../models.ts'
@@ -105,6 +105,7 @@ export const training = {
   zero_init_final_bn: key({
     kind: flag,
     default: byMedia({ video: true, image: false }),
+    before: AS_DEFAULT,
     doc: 'Start the last batch norm of every residual block at 0; false: at 1, which short trainings learn faster from.',
   }),
   channelwise_init: key({
