@@ -11,10 +11,14 @@ import { makeRun, SMALL_X3D, temporaryFolder } from './support/small-run.ts'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 const page = await readFile(join(ROOT, 'docs/library.md'), 'utf8')
-const examples = [...page.matchAll(/^## (.+)\n+```ts\n([\s\S]*?)^```/gm)].map(([, title, code]) => ({
-  title: title!,
-  code: code!,
-}))
+/** Each block of code, under its heading; a second one of a heading is numbered. */
+const examples = page.split(/^## /m).flatMap((section) => {
+  const [title] = section.split('\n', 1)
+  return [...section.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code], i) => ({
+    title: i === 0 ? title! : `${title} ${i + 1}`,
+    code: code!,
+  }))
+})
 
 /** What each example prints, line by line. */
 const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
@@ -22,6 +26,8 @@ const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
   'Change the cost from call to call': [/^\d+ [0-4]$/, /^\d+ [0-4]$/],
   'Hold a time': [/^\d+ \d+\.\d\d ms$/],
   'Spans of a film': [/^\d+ \d+ 0\.\d+$/],
+  'Watch a source': [/^class \d \d+(\.\d+)? (true|false) \d+$/],
+  'Watch a source 2': [/^\d+(\.\d+)? class \d$/],
   'Stop, and mend what goes wrong': [/^cancelled .+/],
   'Train and test': [/^1 \{/, /^1 done \d+$/],
   'Frames and costs alone': [/^160 96 1 61056$/, /^\d{9,} \d+$/],

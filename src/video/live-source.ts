@@ -120,8 +120,7 @@ function fromUrl(name: string): LiveSource {
       ...['-protocol_whitelist', protocols, '-format_whitelist', FORMATS],
       // Over UDP a lost packet is a smeared picture.
       ...(isRtsp ? ['-rtsp_transport', 'tcp'] : []),
-      // A second is enough to know what it is; FFmpeg would look for sound for five.
-      ...['-analyzeduration', '1000000', '-i', name],
+      ...['-i', name],
     ],
     canReconnect: true,
   }
@@ -142,7 +141,11 @@ export interface LiveFrame {
   readonly pixels: Uint8Array
 }
 
-export interface LiveOptions extends RunOptions {
+export interface LiveOptions extends Pick<RunOptions, 'signal'> {
+  /** Seconds without a frame after which it is taken for lost. */
+  readonly patience: number
+  /** Seconds in which FFmpeg may look what a stream is; it must see a keyframe. */
+  readonly analysis?: number
   /** Standard input, where that is the source. */
   readonly stdin?: NodeJS.ReadableStream
   readonly onFrame: (frame: LiveFrame) => void
@@ -162,7 +165,7 @@ const JUMP = 10
 export async function readLive(
   source: LiveSource,
   request: PictureRequest & { readonly crop: { readonly size: number } },
-  { stdin, onFrame, onJump, ...options }: LiveOptions,
+  { stdin, onFrame, onJump, patience, analysis = 2, signal }: LiveOptions,
 ): Promise<{ readonly frames: number; readonly reason: string | undefined }> {
   const { ffmpeg, version } = await findBinaries()
   const file: MediaFile = { shown: source.shown, path: source.shown }
@@ -174,6 +177,9 @@ export async function readLive(
   const pending: Buffer[] = []
   let [buffered, frames] = [0, 0]
   const clock = createSourceClock(log, onJump)
+  // Complaints are no sign of life, only frames are.
+  const lost = new AbortController()
+  const timer = setTimeout(() => lost.abort(), 1000 * (patience + analysis))
   let scaler: { readonly layout: PictureLayout; readonly native: Size } | undefined
 
   /** Its bytes as they arrive: of the native size where it is scaled here. */
@@ -194,6 +200,7 @@ export async function readLive(
     log.keys.clear()
     sizes.shift()
     frames++
+    timer.refresh()
   }
   const drain = () => {
     for (;;) {
@@ -208,13 +215,18 @@ export async function readLive(
     }
   }
   const errors = await run({
-    ...options,
+    signal: signal ? AbortSignal.any([signal, lost.signal]) : lost.signal,
+    // The timer above is the shorter one.
+    deadline: 2 * (patience + analysis),
     file,
     program: ffmpeg,
     ...(stdin && { stdin }),
     args: [
       ...['-hide_banner', '-nostats', '-loglevel', 'level+info', ...(stdin ? [] : ['-nostdin'])],
-      ...['-max_alloc', `${2 ** 29 + 2 ** 20}`, '-copyts', ...source.input],
+      ...['-max_alloc', `${2 ** 29 + 2 ** 20}`, '-copyts'],
+      // FFmpeg would look for more streams for five seconds.
+      ...(source.kind === 'url' ? ['-analyzeduration', `${1e6 * analysis}`] : []),
+      ...source.input,
       ...['-map', '0:v:0', '-vf', [log.filter, ...squareFilters(request)].join(',')],
       ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', ...everyFrame(version), 'pipe:1'],
     ],
@@ -232,6 +244,12 @@ export async function readLive(
       return true
     },
   })
+    .catch((error: unknown) => {
+      if (!lost.signal.aborted || signal?.aborted) throw error
+      return undefined
+    })
+    .finally(() => clearTimeout(timer))
+  if (!errors) return { frames, reason: `no frame came for ${patience} s` }
   drain()
   const reason = errors.length > 0 ? reasonFrom(errors, file) : undefined
   return { frames, reason: source.secret ? reason?.replaceAll(source.secret, '') : reason }

@@ -91,6 +91,8 @@ export class Answers {
   #work: Promise<void> | undefined
   #current: TableEntry | undefined
   #isOver = false
+  /** Where the latest answered window ends. */
+  #reached = 0
 
   constructor(model: Model, options: AnswerOptions) {
     const { network, config } = model
@@ -130,13 +132,17 @@ export class Answers {
     this.#clock.forget()
   }
 
-  /** Nothing follows. @param duration of a source that is known to its end: its last windows are answered too */
-  async end(duration: number | undefined): Promise<void> {
-    if (duration !== undefined)
-      for (const window of this.#windows.end()) await this.#answer({ window, at: performance.now() })
+  /**
+   * Nothing follows: what is under way is finished, and spans that are open end.
+   *
+   * @param duration of a source that is known to its end: its last windows are answered too
+   */
+  async end(duration?: number): Promise<void> {
     await this.#work
-    const last = this.#reached
-    for (const span of this.#finder?.end(duration ?? last) ?? []) this.#tellSpan(span)
+    if (duration !== undefined) {
+      for (const window of this.#windows.end()) await this.#answer({ window, at: performance.now() })
+    }
+    for (const span of this.#finder?.end(duration ?? this.#reached) ?? []) this.#tellSpan(span)
   }
 
   /** What is under way is finished, and nothing more is told. */
@@ -145,8 +151,6 @@ export class Answers {
     this.#pending = undefined
     await this.#work
   }
-
-  #reached = 0
 
   #enqueue(due: Due): void {
     if (this.#pending) {

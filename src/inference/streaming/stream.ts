@@ -107,7 +107,7 @@ export async function openStream(model: Model, options: StreamOptions): Promise<
     async end() {
       if (isOver) return
       isOver = true
-      await answers.end(undefined)
+      await answers.end()
       events.close()
     },
     next: () => events.next(),

@@ -48,6 +48,9 @@ export type WatchEvent = Happened | SourceEvent
 
 /** Events that wait for a slow reader at most; the oldest goes. */
 const MOST_WAITING = 10_000
+/** Seconds in which a stream must show what it is, and where it did not. */
+const ANALYSIS = 2
+const LONGER_ANALYSIS = 10
 /** Seconds before a lost source is tried again, and at most. */
 const BACKOFF = 0.5
 const MOST_BACKOFF = 10
@@ -152,6 +155,9 @@ async function watchFile(
       isRealTime: !fast,
     })
     await answers.end(duration)
+  } catch (error) {
+    if (signal.aborted) await answers.end()
+    throw error
   } finally {
     await answers.stop()
   }
@@ -167,12 +173,14 @@ async function watchStream(
   signal: AbortSignal,
 ): Promise<void> {
   let [reached, offset, backoff, lostAt] = [0, 0, BACKOFF, Number.NaN]
-  let hasWorked = false
+  let [hasWorked, analysis] = [false, ANALYSIS]
   try {
     for (;;) {
+      const begun = performance.now()
       const { frames, reason } = await readLive(source, request, {
         signal,
-        deadline: patience,
+        patience,
+        analysis,
         ...(source.kind === 'stdin' && { stdin }),
         onJump: (seconds) => events.push({ event: 'jump', seconds }),
         onFrame: ({ time, pixels }) => {
@@ -187,14 +195,16 @@ async function watchStream(
           reached = offset + time
           void answers.push(reached, pixels)
         },
-      }).catch((error: unknown) => {
-        if (signal.aborted || !(error instanceof MnVideoError) || error.code !== 'media') throw error
-        return { frames: 0, reason: error.message.replace(`${source.shown}: `, '') }
       })
       const why = reason ?? 'it ended'
       if (!source.canReconnect) {
         if (hasWorked) break
         throw new MnVideoError('media', `${source.shown}: no frame came: ${reason ?? 'it is empty'}.`)
+      }
+      if (!hasWorked && analysis === ANALYSIS && performance.now() - begun > 1000 * ANALYSIS) {
+        // It is there, but may not have shown a keyframe yet.
+        analysis = LONGER_ANALYSIS
+        continue
       }
       // What never worked is wrong, not lost.
       if (!hasWorked) throw new MnVideoError('media', `${source.shown}: cannot be watched: ${why}.`)
@@ -203,7 +213,10 @@ async function watchStream(
       await sleep(backoff, signal)
       if (frames === 0) backoff = Math.min(MOST_BACKOFF, 2 * backoff)
     }
-    await answers.end(undefined)
+    await answers.end()
+  } catch (error) {
+    if (signal.aborted) await answers.end()
+    throw error
   } finally {
     await answers.stop()
   }
