@@ -191,7 +191,7 @@ from gi.repository import GLib, Gst, GstRtspServer
 Gst.init(None)
 server = GstRtspServer.RTSPServer(); server.set_address('127.0.0.1'); server.set_service('0')
 factory = GstRtspServer.RTSPMediaFactory(); factory.set_shared(True)
-factory.set_launch('( videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! jpegenc ! rtpjpegpay name=pay0 )')
+factory.set_launch('( videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 ! jpegenc ! rtpjpegpay name=pay0 )')
 server.get_mount_points().add_factory('/live', factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
