@@ -187,11 +187,11 @@ describe('a stream', () => {
       // All of it, and then nothing.
       createReadStream(transport).pipe(response, { end: requests > 1 })
     })
-    const events = await collect(`${url}/live.ts`, { ...fixed, patience: 1 }, (all) =>
+    const events = await collect(`${url}/live.ts`, { ...fixed, patience: 3 }, (all) =>
       all.some(({ event }) => event === 'found'),
     )
     expect(events.find(({ event }) => event === 'lost')).toMatchObject({
-      reason: 'no frame came for 1 s',
+      reason: 'no frame came for 3 s',
     })
   })
 })
