@@ -6,7 +6,7 @@ import { MnVideoError, shown } from '../errors.ts'
 import { isThere } from '../files/exists.ts'
 import type { MediaFile } from '../files/media-file.ts'
 import type { PictureLayout, PictureRequest, Size } from '../frames/geometry.ts'
-import { layOutPicture } from '../frames/geometry.ts'
+import { layOutPicture, MAX_PIXELS } from '../frames/geometry.ts'
 import { findBinaries } from './binaries.ts'
 import { type RunOptions, reasonFrom, run } from './ffmpeg.ts'
 import { everyFrame, FrameLog } from './frame-index.ts'
@@ -78,6 +78,8 @@ export async function liveSource(name: string, raw?: RawFormat): Promise<LiveSou
   if (name === '-' || raw) {
     if (name !== '-')
       throw new MnVideoError('usage', '--raw is for frames on standard input: give - for the source.')
+    if (raw && !(raw.width >= 1 && raw.height >= 1 && raw.width * raw.height <= MAX_PIXELS && raw.rate > 0))
+      throw new MnVideoError('usage', `raw: must be frames of 1 to ${MAX_PIXELS} pixels, at a rate above 0.`)
     const format = raw && [
       ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', `${raw.width}x${raw.height}`],
       ...['-framerate', `${raw.rate}`],

@@ -158,8 +158,8 @@ describe('a stream', () => {
     expect(answers.at(-1)!.end).toBeLessThanOrEqual(2.1)
   })
 
-  it('goes on where its size changes midway', async () => {
-    const other = await renderClip(join(folder, 'other.mp4'), { seconds: 2, size: '48x64' })
+  it('goes on where its size and its rate change midway', async () => {
+    const other = await renderClip(join(folder, 'other.mp4'), { seconds: 2, size: '48x64', fps: 15 })
     const parts = join(folder, 'parts.ts')
     await ffmpeg('-i', other, '-c', 'copy', '-f', 'mpegts', join(folder, 'other.ts'))
     await ffmpeg('-i', `concat:${transport}|${join(folder, 'other.ts')}`, '-c', 'copy', '-f', 'mpegts', parts)
@@ -285,6 +285,10 @@ describe('what cannot be watched is one line', () => {
       await expect(collect(film, options)).rejects.toThrow(message)
     await refused({ deadline: 0 }, 'deadline must be milliseconds of at least 1, not 0.')
     await refused({ share: 2 }, 'share must be above 0 and at most 1, not 2.')
+    const raw = { width: 32, height: 24, rate: 0 }
+    await expect(collect('-', { ...fixed, raw })).rejects.toThrow(
+      'raw: must be frames of 1 to 67108864 pixels, at a rate above 0.',
+    )
     await refused({ deadline: 10, share: 0.5 }, 'give a deadline or a share, not both.')
     await refused({ budget: {}, share: 0.5 }, 'give a budget or a share')
     expect(() => watch(model, film, { dedline: 3 } as WatchOptions)).toThrow('Did you mean "deadline"?')
