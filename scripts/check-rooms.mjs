@@ -21,6 +21,7 @@ const ROOMS = [
   'inference',
   'report',
   'training',
+  'server',
   'cli',
 ]
 /** What users import: it gathers from every room. */

@@ -14,6 +14,7 @@ import { addInit } from './init.ts'
 import { addProfile } from './profile.ts'
 import { endActivity, print, startActivity, warn } from './progress.ts'
 import { EXIT, errorJson, exitCodeOf, report } from './report.ts'
+import { addServe } from './serve.ts'
 import { addSpans } from './spans.ts'
 import { addTest } from './test.ts'
 import { addTrain } from './train.ts'
@@ -40,6 +41,7 @@ addCalibrateLatency(program)
 addEval(program)
 addSpans(program)
 addWatch(program)
+addServe(program)
 addInit(program)
 addImport(program)
 addExport(program)

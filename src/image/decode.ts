@@ -73,6 +73,36 @@ export async function decodeImageRegion(path: string, choose: (native: Size) => 
   })
 }
 
+/**
+ * Decodes an image that is in memory, at its size: pictures of a stream.
+ *
+ * @param shown what messages call it
+ * @returns data [H, W, 3]
+ * @throws MnVideoError 'media', one line
+ */
+export async function decodeImageBytes(
+  bytes: Uint8Array,
+  shown: string,
+): Promise<Size & { readonly data: Uint8Array }> {
+  const refuse = (reason: string) =>
+    new MnVideoError('media', `${shown}: is not an image that can be read (${reason}).`)
+  if (!isPixels(Buffer.from(bytes.subarray(0, 16)).toString('latin1')))
+    throw refuse('its content is not JPEG, PNG, WebP, GIF, TIFF or AVIF')
+  const sharp = await loadSharp()
+  const { data, info } = await sharp(bytes, {
+    limitInputPixels: MAX_PIXELS,
+    failOn: 'error',
+    sequentialRead: true,
+  })
+    .autoOrient()
+    .flatten({ background: '#000' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true })
+    .catch((error: unknown) => Promise.reject(refuse(messageOf(error).split('\n')[0] ?? '')))
+  return { data: threeChannels(data, info.channels), width: info.width, height: info.height }
+}
+
 /** The part of a picture to decode, all of it where left out, and what to make of it. */
 interface Decoding extends ScaleRequest {
   readonly region?: Rectangle
@@ -186,6 +216,9 @@ const BEGINNINGS: readonly (readonly [offset: number, bytes: string])[] = [
   [0, '\xff\x0a'],
 ]
 
+const isPixels = (start: string): boolean =>
+  BEGINNINGS.some(([offset, bytes]) => start.startsWith(bytes, offset))
+
 /** @throws MnVideoError 'media' for what does not begin as a picture that is read */
 async function requirePixels({ path, shown }: MediaFile): Promise<void> {
   const handle = await openFile(path).catch((error: unknown) => {
@@ -194,7 +227,7 @@ async function requirePixels({ path, shown }: MediaFile): Promise<void> {
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(16), 0, 16, 0)
     const start = buffer.toString('latin1', 0, bytesRead)
-    if (BEGINNINGS.some(([offset, bytes]) => start.startsWith(bytes, offset))) return
+    if (isPixels(start)) return
   } finally {
     await handle.close()
   }

@@ -6,7 +6,7 @@ import type { Engine, Plan, Precision } from '../engines/engine.ts'
 import { describeEngine } from '../engines/precision.ts'
 import { readText } from '../files/read.ts'
 import { writeAtomically } from '../files/write.ts'
-import type { FrameBatch } from '../frames/batch.ts'
+import type { FrameBatch, Inputs } from '../frames/batch.ts'
 import { createRandom } from '../network/random.ts'
 import { isKind, type SubNetwork } from '../network/resolve.ts'
 
@@ -69,14 +69,16 @@ export async function measureLatency(plan: Plan, runs = 9): Promise<Latency> {
 }
 
 /** Bytes, as decoded videos have them: normalising them is part of a run. */
-function noiseFor(subNetwork: SubNetwork) {
+export function noiseFor(subNetwork: SubNetwork, batch = 1): Inputs {
   const random = createRandom(1)
   return Object.fromEntries(
     subNetwork.nodes
       .filter((resolved) => isKind(resolved, 'input'))
       .map(({ node, shape: { frames, height, width } }): [string, FrameBatch] => {
-        const data = Uint8Array.from({ length: frames * height * width * 3 }, () => random.integer(256))
-        return [node.name, { data, batch: 1, frames, height, width }]
+        const data = Uint8Array.from({ length: batch * frames * height * width * 3 }, () =>
+          random.integer(256),
+        )
+        return [node.name, { data, batch, frames, height, width }]
       }),
   )
 }

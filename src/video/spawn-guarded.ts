@@ -18,6 +18,15 @@ export interface SpawnOptions {
 
 const onWindows = process.platform === 'win32'
 
+/** Runs a program with an address space of at most so many KiB, where the system has such a limit. */
+const LIMITED = 'ulimit -v "$0" 2>/dev/null; exec "$@"'
+let mostBytes: number | undefined
+
+/** From now on no program that this process starts may take more memory: for files that anybody may send. */
+export function limitMemory(bytes: number): void {
+  mostBytes = bytes
+}
+
 /** Starts a program in a process group of its own, so that a wrapper script dies together with what it started. */
 export function spawnGuarded(
   program: string,
@@ -25,7 +34,11 @@ export function spawnGuarded(
   { outputs, cwd, input }: SpawnOptions,
 ): ChildProcessWithoutNullStreams {
   const tell = onWindows ? undefined : guard()
-  const child = spawn(program, args, {
+  const [command, rest] =
+    mostBytes === undefined || onWindows
+      ? [program, args]
+      : ['/bin/sh', ['-c', LIMITED, String(Math.floor(mostBytes / 1024)), program, ...args]]
+  const child = spawn(command, rest, {
     stdio: stdioFor(input ? 'pipe' : 'ignore', outputs),
     ...(cwd !== undefined && { cwd }),
     windowsHide: true,

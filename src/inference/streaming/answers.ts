@@ -28,6 +28,8 @@ export interface AnswerEvent {
   readonly configuration: TableEntry
   /** Milliseconds from when the window's last frame was due to the answer. */
   readonly latencyMs: number
+  /** Of it, those from when the engine was asked. */
+  readonly computeMs: number
   /** Whether that was within the deadline; absent where there is none. */
   readonly inTime?: boolean
 }
@@ -58,6 +60,8 @@ export type Happened = AnswerEvent | SkippedEvent | SpanEvent | SwitchEvent
 export interface AnswerOptions {
   /** The configurations to choose from, the most accurate first; one where nothing is chosen. */
   readonly candidates: readonly Candidate<TableEntry>[]
+  /** What `change` may bring, where it may: frames are kept at the largest size. */
+  readonly others?: readonly Candidate<TableEntry>[]
   /** Milliseconds from a window's end to its answer. */
   readonly deadline: number | undefined
   /** Where windows begin, in seconds of the source. */
@@ -81,7 +85,8 @@ export class Answers {
   readonly side: number
   readonly #model: Model
   readonly #options: AnswerOptions
-  readonly #controller: Controller<TableEntry>
+  #controller: Controller<TableEntry>
+  #deadline: number | undefined
   readonly #windows: Windows
   readonly #finder: SpanFinder | undefined
   readonly #seconds: number
@@ -99,13 +104,15 @@ export class Answers {
     this.#model = model
     this.#options = options
     this.#controller = new Controller(options.candidates)
+    this.#deadline = options.deadline
+    const all = [...options.candidates, ...(options.others ?? [])]
     const span = clipSpan(network, config)
     this.#seconds = clipSeconds(span)
-    this.side = sideOf(model, options.candidates)
+    this.side = sideOf(model, all)
     this.#windows = new Windows({
       span,
       frame: options.frame ?? 1 / (span.rate ?? 30),
-      take: takeOf(model, options.candidates),
+      take: takeOf(model, all),
       starts: options.starts,
     })
     this.#finder = options.spans && new SpanFinder(options.spans)
@@ -123,6 +130,12 @@ export class Answers {
     const ready = this.#windows.push(time, pixels)
     if (this.#options.waits) for (const window of ready) await this.#answer({ window, at: now })
     else for (const window of ready) this.#enqueue({ window, at: this.#clock.at(time) })
+  }
+
+  /** From the next answer on, others are chosen from, or by another deadline. */
+  change(candidates: readonly Candidate<TableEntry>[], deadline: number | undefined): void {
+    this.#controller = new Controller(candidates)
+    this.#deadline = deadline
   }
 
   /** Frames were lost up to a time: what they would have been part of is skipped. */
@@ -173,7 +186,7 @@ export class Answers {
 
   async #answer({ window, at }: Due): Promise<void> {
     const { network } = this.#model
-    const { deadline } = this.#options
+    const deadline = this.#deadline
     const { start } = window
     const end = start + this.#seconds
     const begun = performance.now()
@@ -201,6 +214,7 @@ export class Answers {
         scores,
         configuration: entry,
         latencyMs: ended - at,
+        computeMs: ended - begun,
         ...(deadline !== undefined && { inTime: ended - at <= deadline }),
       })
       for (const span of this.#finder?.push({ start, end, scores }) ?? []) this.#tellSpan(span)

@@ -40,6 +40,10 @@ export async function candidatesOf(
   return ranked
 }
 
+/** All that can run, timed or not. */
+export const readyOf = ({ table }: Model): Candidate<TableEntry>[] =>
+  table.entries.filter((entry) => isReady(table, entry)).map((entry) => ({ entry, milliseconds: 1 }))
+
 /** The most accurate first, each faster than the one before; of many a spread. */
 function rank(timed: readonly Candidate<TableEntry>[]): Candidate<TableEntry>[] {
   const byAccuracy = [...timed].sort(

@@ -8,7 +8,14 @@ import { checkOptions, type OptionTable } from '../../options.ts'
 import { clipSeconds } from '../../video/sampling.ts'
 import type { Model } from '../model.ts'
 import { Answers, type Happened, largest } from './answers.ts'
-import { type CostOptions, candidatesOf, deadlineOf, everyFrom0, milliseconds } from './candidates.ts'
+import {
+  type CostOptions,
+  candidatesOf,
+  deadlineOf,
+  everyFrom0,
+  milliseconds,
+  readyOf,
+} from './candidates.ts'
 import { Channel } from './channel.ts'
 import { type SpanThresholds, spanOptions } from './spans.ts'
 
@@ -19,13 +26,20 @@ export interface StreamOptions extends CostOptions, SpanThresholds {
   readonly every?: number
   /** Whether spans are told as well. */
   readonly spans?: boolean
+  /** Whether `set` will be called: frames are then kept at the largest size of the query table, and resized. */
+  readonly changes?: boolean
   readonly signal?: AbortSignal
 }
 
+const COST_OPTIONS: OptionTable<CostOptions> = {
+  ...{ budget: option.any, deadline: option.any, share: option.any },
+}
+
 const OPTIONS: OptionTable<StreamOptions> = {
-  ...{ fps: option.any, budget: option.any, deadline: option.any, share: option.any, every: option.any },
+  ...COST_OPTIONS,
+  ...{ fps: option.any, every: option.any },
   ...{ spans: option.flag, minScore: option.any, minLength: option.any, background: option.text },
-  signal: option.signal,
+  ...{ changes: option.flag, signal: option.signal },
 }
 
 /** A picture, 8-bit RGB [height, width, 3]. */
@@ -43,6 +57,12 @@ export interface FrameStream extends AsyncIterableIterator<Happened> {
    * @throws MnVideoError `usage` for a frame of another kind
    */
   push(frame: CapturedFrame): void
+  /**
+   * Another budget or deadline from the next answer on. Only with `changes`.
+   *
+   * @throws MnVideoError `usage`, `budget`; then what was before stays
+   */
+  set(cost: CostOptions): Promise<void>
   /** Nothing follows: the loop ends after what is under way. */
   end(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -66,13 +86,14 @@ export async function openStream(model: Model, options: StreamOptions): Promise<
   const deadline = deadlineOf(options, every)
   const spans = options.spans ? spanOptions(model, options) : undefined
   const candidates = await candidatesOf(model, options)
+  const others = options.changes ? readyOf(model) : []
   const events = new Channel<Happened>(MOST_WAITING, () => void answers.stop())
   const answers = new Answers(model, {
-    ...{ candidates, deadline, spans, waits: false, frame: 1 / fps, starts: everyFrom0(every) },
+    ...{ candidates, others, deadline, spans, waits: false, frame: 1 / fps, starts: everyFrom0(every) },
     tell: (event) => events.push(event),
     fail: (error) => events.close({ error }),
   })
-  const { side, ...picture } = testPicture(network, config, largest(candidates))
+  const { side, ...picture } = testPicture(network, config, largest([...candidates, ...others]))
   const request = { ...picture, crop: { size: side, position: 'centre' as const } }
   const pixels = new Uint8Array(side * side * 3)
   let scale: { readonly size: Size; readonly into: ReturnType<typeof createScaler> } | undefined
@@ -103,6 +124,13 @@ export async function openStream(model: Model, options: StreamOptions): Promise<
       scale.into(data, pixels)
       next = time + 1 / fps
       void answers.push(time, pixels)
+    },
+    async set(cost) {
+      if (!options.changes)
+        throw new MnVideoError('usage', 'the stream was opened without changes: true; nothing can be set.')
+      checkOptions('set', cost, COST_OPTIONS)
+      const deadline = deadlineOf(cost, every)
+      answers.change(await candidatesOf(model, cost), deadline)
     },
     async end() {
       if (isOver) return
