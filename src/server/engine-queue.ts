@@ -74,9 +74,14 @@ export class EngineQueue {
       return fastest / batch
     }
     const [alone, batched] = [await time(1), await time(BATCH)]
-    if (batched * GAIN <= alone) this.#batched.add(entry)
-    else this.#batched.delete(entry)
+    this.setBatched(entry, batched * GAIN <= alone)
     return { alone, batched }
+  }
+
+  /** Says whether inputs of a configuration run together. */
+  setBatched(entry: TableEntry, pays: boolean): void {
+    if (pays) this.#batched.add(entry)
+    else this.#batched.delete(entry)
   }
 
   /** Whether inputs of a configuration run together. */
@@ -87,9 +92,18 @@ export class EngineQueue {
   #enqueue(model: Model, entry: TableEntry, inputs: Inputs, options: RunOptions): Promise<RunResult> {
     return new Promise((settle, fail) => {
       throwIfCancelled(options.signal, 'the run')
-      const job: Job = { model, entry, inputs, options, settle, fail }
+      const { signal } = options
+      // Many runs may share one signal, which outlives them.
+      const leave = () => this.#leave(job)
+      const over =
+        <T>(end: (value: T) => void) =>
+        (value: T) => {
+          signal?.removeEventListener('abort', leave)
+          end(value)
+        }
+      const job: Job = { model, entry, inputs, options, settle: over(settle), fail: over(fail) }
       this.#waiting.push(job)
-      options.signal?.addEventListener('abort', () => this.#leave(job), { once: true })
+      signal?.addEventListener('abort', leave, { once: true })
       void this.#work()
     })
   }
@@ -119,9 +133,10 @@ export class EngineQueue {
     if (!first) return []
     const jobs = [first]
     if (!this.#batched.has(first.entry) || !isPlain(first)) return jobs
+    const shape = shapeOf(first)
     for (let i = 0; i < this.#waiting.length && jobs.length < BATCH; ) {
       const job = this.#waiting[i]!
-      if (job.model === first.model && job.entry === first.entry && isPlain(job)) {
+      if (job.model === first.model && job.entry === first.entry && isPlain(job) && shapeOf(job) === shape) {
         jobs.push(job)
         this.#waiting.splice(i, 1)
       } else i++
@@ -154,10 +169,18 @@ export class EngineQueue {
   }
 }
 
-/** Whether nothing but a result for one clip of bytes is asked for. */
+/** Whether nothing but a result for one clip of bytes is asked for. What is not whole is left for the engine to refuse. */
 const isPlain = ({ inputs, options }: Job): boolean =>
   !options.observe &&
-  Object.values(inputs).every(({ batch, data }) => batch === 1 && data instanceof Uint8Array)
+  Object.values(inputs).every(
+    ({ batch, data, frames, height, width }) =>
+      batch === 1 && data instanceof Uint8Array && data.length === frames * height * width * 3,
+  )
+
+const shapeOf = ({ inputs }: Job): string =>
+  Object.entries(inputs)
+    .map(([name, { frames, height, width }]) => `${name} ${frames} ${height} ${width}`)
+    .join()
 
 /** Inputs of one clip each as those of a batch. */
 function joined(all: readonly Inputs[]): Inputs {

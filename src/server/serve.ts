@@ -1,11 +1,12 @@
 /** The server: models behind HTTP, from its start to its end. */
 import { readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import websocket from '@fastify/websocket'
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify'
-import { MnVideoError } from '../errors.ts'
+import { MnVideoError, shown } from '../errors.ts'
 import type { Model } from '../inference/model.ts'
 import { isLoopback, type Refusal, refusedSite, refusedToken, SECURITY_HEADERS } from './access.ts'
 import { Admission } from './admission.ts'
@@ -70,6 +71,9 @@ export async function startServer(
       'usage',
       `host ${host}: everyone who reaches this machine could ask. Give --token-file FILE, or --no-auth where that is meant.`,
     )
+  const { root } = options
+  if (root !== undefined && !(await stat(root).catch(() => undefined))?.isDirectory())
+    throw new MnVideoError('usage', `--root ${shown(root)}: there is no such folder.`)
   const stopping = new AbortController()
   const admission = new Admission({
     concurrency,
@@ -205,6 +209,8 @@ async function createApp(service: Service): Promise<FastifyInstance> {
 function fail(error: FastifyError | Error, reply: FastifyReply): FastifyReply {
   if (reply.request.method === 'POST') reply.header('connection', 'close')
   if (error instanceof Overloaded) reply.header('retry-after', error.retryAfter)
+  // Whoever broke off hears nothing of it.
+  if (reply.raw.destroyed || ('code' in error && error.code === 'ECONNRESET')) return reply.code(400).send()
   const status = statusOf(error)
   if (status >= 500 && !(error instanceof MnVideoError)) {
     console.error(error)

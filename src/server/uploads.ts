@@ -3,12 +3,10 @@
  * and that goes with the server; the next server takes away what one that was killed has left.
  */
 import { randomBytes } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, realpath, rm } from 'node:fs/promises'
+import { mkdir, open, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve, sep } from 'node:path'
-import { type Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
 import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import { temporaryBeside } from '../files/temporary.ts'
 
@@ -64,20 +62,21 @@ export class Uploads {
     const path = join(this.folder, randomBytes(12).toString('hex'))
     const remove = () => rm(path, { force: true })
     let bytes = 0
-    const late = () => counted.destroy(new HttpError(408, `the body stopped after ${bytes} bytes.`))
+    const late = () => body.destroy(new HttpError(408, `the body stopped after ${bytes} bytes.`))
     const timer = setTimeout(late, PATIENCE)
-    const counted = new Transform({
-      transform: (piece: Buffer, _, done) => {
-        bytes += piece.length
-        timer.refresh()
-        done(bytes > this.#mostBytes ? this.#tooLarge() : null, piece)
-      },
-    })
+    const file = await open(path, 'wx', 0o600)
     try {
-      await pipeline(body, counted, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+      // Not ended with the loop: its sender is to read why, on the same connection.
+      for await (const piece of body.iterator({ destroyOnReturn: false })) {
+        bytes += (piece as Buffer).length
+        timer.refresh()
+        if (bytes > this.#mostBytes) throw this.#tooLarge()
+        await file.appendFile(piece as Buffer)
+      }
       if (bytes === 0) throw new HttpError(400, 'the body is empty. Send a video or an image.')
       return { path, name, remove }
     } catch (error) {
+      body.resume()
       await remove()
       if (error instanceof MnVideoError) throw error
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
@@ -85,6 +84,7 @@ export class Uploads {
       throw new HttpError(400, `the body broke off after ${bytes} bytes: ${reasonOf(error)}.`)
     } finally {
       clearTimeout(timer)
+      await file.close()
     }
   }
 
