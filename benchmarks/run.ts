@@ -16,6 +16,7 @@ const BENCHMARKS: Readonly<Record<string, readonly [module: string, about: strin
   'decode-memory': ['video/decode-memory.js', 'resident memory over thousands of clips'],
   data: ['video/data.js', "the training loader's clips beside FFmpeg alone"],
   deadline: ['streaming/deadline.js', 'a deadline held while other work comes and goes'],
+  serve: ['serving/serve.js', 'a server under more than it can do, with switching and without'],
   soak: ['streaming/soak.js', 'a stream whose decoder is killed again and again'],
   throughput: ['training/throughput.js', 'whole training steps from video files'],
 }

@@ -6,18 +6,14 @@
  * `npm run bench -- deadline [--minutes 10] [--deadline 150] [--every 200] [--load 2]`
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { loadConfig } from '../../src/config/index.ts'
 import { loadModel } from '../../src/inference/model.ts'
 import { type WatchOptions, watch } from '../../src/inference/streaming/watch.ts'
-import { buildNetwork, freshWeights } from '../../src/models/index.ts'
-import { configurationKey, resolve } from '../../src/network/resolve.ts'
-import { writeRun } from '../../src/runs/create-run.ts'
-import { configurationOf, parsePublished } from '../../src/runs/published.ts'
-import { TABLE_FORMAT, type TableEntry } from '../../src/runs/query-table.ts'
+import { configurationKey } from '../../src/network/resolve.ts'
+import { makePublishedRun } from './published-run.ts'
 
 const { values } = parseArgs({
   options: {
@@ -33,23 +29,7 @@ const [minutes, deadline, every, load] = [values.minutes, values.deadline, value
 
 const folder = mkdtempSync(join(tmpdir(), 'mn-video-deadline-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-const config = await loadConfig('configs/x3d.yml')
-const network = buildNetwork(config)
-const file = 'configs/published/x3d.json'
-const { series } = parsePublished(readFileSync(file, 'utf8'), file)
-const entries = series
-  .filter(({ method }) => method === 'mutualnet')
-  .flatMap(({ points }) => points)
-  .map((point): TableEntry => {
-    const configuration = configurationOf(point)!
-    const { macs, params } = resolve(network, configuration)
-    return { ...configuration, macs, params, top1: point.top1 / 100, source: 'published' }
-  })
-await writeRun(join(folder, 'run'), {
-  config,
-  weights: freshWeights(network, config),
-  table: { format: TABLE_FORMAT, network: network.name, trained: false, entries },
-})
+const entries = await makePublishedRun(join(folder, 'run'))
 const film = join(folder, 'film.mp4')
 const short = join(folder, 'short.mp4')
 const ffmpeg = (...args: string[]) => execFileSync('ffmpeg', ['-loglevel', 'error', '-y', ...args])
