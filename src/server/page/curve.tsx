@@ -12,14 +12,12 @@ interface Props {
 }
 
 export function Curve({ model, used, choose }: Props) {
-  const { frontier } = model
   const isAccuracyKnown = model.table.every((one) => accuracyOf(one) !== undefined)
   const heightOf = (one: ConfigurationJson) =>
     isAccuracyKnown ? (accuracyOf(one) ?? 0) : (one.latency_ms ?? 0)
-  const table = model.table.filter((one) => isAccuracyKnown || one.latency_ms !== undefined)
-  const all = [...table, ...frontier]
-  const [x0, x1] = range(all.map(({ gflops }) => Math.log(gflops)))
-  const [y0, y1] = range(all.map(heightOf))
+  const { table } = model
+  const [x0, x1] = range(table.map(({ gflops }) => Math.log(gflops)))
+  const [y0, y1] = range(table.map(heightOf))
   const x = (one: ConfigurationJson) =>
     EDGE.left + ((Math.log(one.gflops) - x0) / (x1 - x0)) * (WIDTH - EDGE.left - EDGE.right)
   const y = (one: ConfigurationJson) =>
@@ -57,11 +55,8 @@ export function Curve({ model, used, choose }: Props) {
         <text x={(EDGE.left + WIDTH) / 2} y={HEIGHT - 4} text-anchor="middle">
           {what} against cost of a clip
         </text>
-        {table.map((one) => (
-          <circle key={shape(one)} class="other" cx={x(one)} cy={y(one)} r={3} />
-        ))}
-        <polyline class="frontier" points={frontier.map((one) => `${x(one)},${y(one)}`).join(' ')} />
-        {frontier.map((one, index) => (
+        <polyline class="frontier" points={table.map((one) => `${x(one)},${y(one)}`).join(' ')} />
+        {table.map((one, index) => (
           // biome-ignore lint/a11y/useSemanticElements: nor buttons
           <circle
             key={shape(one)}
@@ -70,7 +65,7 @@ export function Curve({ model, used, choose }: Props) {
             cy={y(one)}
             r={6}
             role="button"
-            tabIndex={0}
+            tabindex={0}
             aria-label={`${shape(one)}: ${worth(one)}`}
             aria-pressed={isSame(used, one)}
             onClick={() => choose(index)}

@@ -99,9 +99,9 @@ interface WorkbenchProps {
 }
 
 function Workbench({ model, onTrouble }: WorkbenchProps) {
-  const { frontier, media } = model
+  const { table, media } = model
   const [source, setSource] = useState<Source>()
-  const [chosen, setChosen] = useState(frontier.length - 1)
+  const [chosen, setChosen] = useState(table.length - 1)
   const [deadline, setDeadline] = useState<number>()
   const [used, setUsed] = useState<ConfigurationJson>()
   const [top, setTop] = useState<readonly Class[]>([])
@@ -116,7 +116,7 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
   const looking = useRef<AbortController | undefined>(undefined)
   /** Whether the spans are those of the whole film: those of the stream are then left out. */
   const isWhole = useRef(false)
-  const one = frontier[chosen] ?? frontier[0]
+  const one = table[chosen] ?? table[0]
   const cost: Cost | undefined =
     deadline !== undefined
       ? { deadline_ms: deadline }
@@ -353,7 +353,7 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
             class="wide"
             type="range"
             min={0}
-            max={frontier.length - 1}
+            max={table.length - 1}
             step={1}
             value={chosen}
             disabled={deadline !== undefined}

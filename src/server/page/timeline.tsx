@@ -58,8 +58,7 @@ export function Timeline({ spans, from, to, at, seek }: Props) {
         <span>{clock(from)}</span>
         <span>{clock(to)}</span>
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
-      <section class="rows" aria-label="Spans" tabIndex={0}>
+      <section class="rows" aria-label="Spans" tabindex={0}>
         <table id="spans">
           <thead>
             <tr>
