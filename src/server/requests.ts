@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { MnVideoError, shown } from '../errors.ts'
+import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import type { Budget } from '../inference/options.ts'
 import { suggestion } from '../suggestion.ts'
 import { withPath } from './api.ts'
@@ -56,7 +56,8 @@ async function receiveForm<T extends z.ZodObject>(
     return { options: check(schema, fields), file }
   } catch (error) {
     await file?.remove()
-    throw error
+    if (error instanceof MnVideoError || (error instanceof Error && 'statusCode' in error)) throw error
+    throw new HttpError(400, `the form cannot be read: ${reasonOf(error)}.`)
   }
 }
 
