@@ -1,16 +1,13 @@
 /** The page of a film's spans, in a real browser where there is one; skipped, and counted, without. */
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { timelineHtml } from '../../src/report/timeline.ts'
+import { browserPath, hasBrowser } from '../support/browser.ts'
 import { ffmpeg } from '../support/render.ts'
 import { temporaryFolder } from '../support/small-run.ts'
-
-const browser = ['chromium', 'google-chrome', 'chrome'].find(
-  (name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0,
-)
 
 const span = (index: number, start: number, end: number) => ({
   ...{ index, label: `class <${index}>`, start, end, score: 0.9, peak: 0.95 },
@@ -58,7 +55,7 @@ describe('the page of a film', () => {
     expect(html).toContain('No class reaches the threshold anywhere.')
   })
 
-  it.skipIf(!browser)('goes to spans by keys and clicks, in a browser', async () => {
+  it.skipIf(!hasBrowser)('goes to spans by keys and clicks, in a browser', async () => {
     const folder = await temporaryFolder()
     // A format that every build of Chromium plays.
     await ffmpeg(
@@ -83,7 +80,7 @@ addEventListener('load', async () => {
     const file = join(folder, 'page.html')
     await writeFile(file, page().replace('</body>', probe))
     const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--virtual-time-budget=15000', '--dump-dom']
-    const { stdout } = await promisify(execFile)(browser!, [...flags, `file://${file}`], {
+    const { stdout } = await promisify(execFile)(browserPath!, [...flags, `file://${file}`], {
       maxBuffer: 2 ** 24,
       timeout: 60_000,
     })

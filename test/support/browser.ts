@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { type Browser, chromium } from 'playwright-core'
 
-const found = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'].flatMap((name) => {
+/** Where it is. */
+export const browserPath = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'].flatMap((name) => {
   try {
     return [execFileSync('sh', ['-c', 'command -v "$0"', name], { encoding: 'utf8' }).trim()]
   } catch {
@@ -10,12 +11,12 @@ const found = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'].flatMa
   }
 })[0]
 
-export const hasBrowser = found !== undefined
+export const hasBrowser = browserPath !== undefined
 
 /** @param camera a film (MJPEG or Y4M) that its camera shows, again and again */
 export function launchBrowser(camera?: string): Promise<Browser> {
   return chromium.launch({
-    executablePath: found!,
+    executablePath: browserPath!,
     args: [
       '--no-sandbox',
       '--use-fake-ui-for-media-stream',
