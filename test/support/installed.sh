@@ -43,6 +43,28 @@ else
   say 'no FFmpeg here: no video classified'
 fi
 
+node_modules/.bin/mn-video serve runs/images --port 0 >serve.txt 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true' EXIT
+for _ in $(seq 100); do
+  grep -q '^serving on ' serve.txt && break
+  sleep 0.2
+done
+url=$(sed -n 's/^serving on //p' serve.txt)
+[ -n "$url" ] || { cat serve.txt; fail 'it does not serve'; }
+URL=$url node -e "
+const { URL: url } = process.env
+const page = async (path) => (await fetch(url + path)).text()
+;(async () => {
+  if (!(await page('')).includes('/page.js') || (await page('page.js')).length < 1000) throw new Error('no page')
+  const body = require('fs').readFileSync('picture.png')
+  const answer = await fetch(url + 'v1/classify', { method: 'POST', headers: { 'content-type': 'image/png' }, body })
+  console.log((await answer.json()).top[0].label)
+})()" >served.txt || { cat serve.txt; fail 'the server does not answer'; }
+kill $server
+wait $server || fail 'the server does not stop'
+say "served: $(cat served.txt)"
+
 npm install --ignore-scripts --no-audit --no-fund --loglevel=error --prefer-offline --save-dev typescript@5 @types/node@20
 cat >program.mts <<'END'
 import { type Classification, classify, loadModel, MnVideoError, type Model, profile } from 'mn-video'

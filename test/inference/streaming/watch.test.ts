@@ -331,6 +331,14 @@ describe('frames that a caller brings', () => {
     for (const { latencyMs } of answersIn(answers)) expect(latencyMs).toBeGreaterThan(0)
   })
 
+  it('are answered at another cost only where that was said', async () => {
+    await using fixedStream = await model.stream({ fps: 30, ...fixed })
+    await expect(fixedStream.set({ deadline: 100 })).rejects.toThrow('opened without changes: true')
+    await using changing = await model.stream({ fps: 30, ...fixed, changes: true })
+    await expect(changing.set({ budget: { mflops: 1e-6 } })).rejects.toThrow('nothing fits')
+    await expect(changing.set({ deadline: 100, share: 0.5 })).rejects.toThrow('not both')
+  })
+
   it('have a size and a time', async () => {
     await using stream = await model.stream({ fps: 30, ...fixed })
     expect(() => stream.push({ ...frame(0), width: 63 })).toThrow(
