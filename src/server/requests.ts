@@ -133,6 +133,25 @@ export function named(error: unknown, { path, name }: ReceivedFile): unknown {
   return new MnVideoError(error.code, error.message.replaceAll(path, name), { cause: error })
 }
 
-/** The JSON schema of what a schema takes, as OpenAPI has it. */
-export const jsonSchema = (schema: z.ZodType, io: 'input' | 'output' = 'output') =>
-  z.toJSONSchema(schema, { target: 'openapi-3.0', io, unrepresentable: 'any' })
+/** A schema as OpenAPI has it. */
+export function jsonSchema(schema: z.ZodType, io: 'input' | 'output' = 'output'): Record<string, unknown> {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    target: 'openapi-3.0',
+    io,
+    unrepresentable: 'any',
+  })
+  return json
+}
+
+/** What requests with a file have in common, as OpenAPI has it. */
+export const describeRequest = (schema: z.ZodObject) => ({
+  querystring: jsonSchema(schema, 'input'),
+  body: jsonSchema(
+    schema.extend({
+      file: z.string().meta({ format: 'binary' }).optional().describe('A part of a form'),
+      path: withPath.path.optional(),
+    }),
+    'input',
+  ),
+  consumes: ['multipart/form-data', 'application/json', 'application/octet-stream'],
+})

@@ -10,9 +10,11 @@ import { MnVideoError, shown } from '../errors.ts'
 import type { Model } from '../inference/model.ts'
 import { isLoopback, type Refusal, refusedSite, refusedToken, SECURITY_HEADERS } from './access.ts'
 import { Admission } from './admission.ts'
+import { streamEvent, streamMessage } from './api.ts'
 import { EngineQueue } from './engine-queue.ts'
 import { configurationLabel, createMetrics } from './metrics.ts'
 import { Overloaded } from './overload.ts'
+import { jsonSchema } from './requests.ts'
 import { addClassify } from './routes/classify.ts'
 import { addPage } from './routes/page.ts'
 import { addSpans } from './routes/spans.ts'
@@ -86,19 +88,14 @@ export async function startServer(
     running: () => admission.running,
     queued: () => queue.length,
   })
+  const names = namesOf(models)
   const queue = new EngineQueue(({ model, entry, batch, milliseconds }) => {
-    const name = served.find(
-      (each) => each.json.network === model.network.name && each.model.folder === model.folder,
-    )?.name
-    metrics.compute.observe(
-      { model: name ?? '', configuration: configurationLabel(entry) },
-      milliseconds / 1000,
-    )
+    const labels = { model: names.get(model) ?? '', configuration: configurationLabel(entry) }
+    metrics.compute.observe(labels, milliseconds / 1000)
     metrics.batch.observe(batch)
   })
   const served: ServedModel[] = []
-  for (const [i, name] of namesOf(models).entries())
-    served.push(await prepareModel(name, models[i]!, queue, onNote))
+  for (const [model, name] of names) served.push(await prepareModel(name, model, queue, onNote))
   const uploads = await Uploads.open(options.mostBytes)
   const service: Service = {
     ...{ options, models: served, queue, admission, films, uploads, metrics },
@@ -184,10 +181,23 @@ async function createApp(service: Service): Promise<FastifyInstance> {
         description: 'Video and image classification at the cost that one can afford.',
         version: version(),
       },
-      ...(options.tokens.length > 0 && {
-        components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-        security: [{ token: [] }],
-      }),
+      // Sockets are no part of OpenAPI, and left out by their plugin.
+      paths: {
+        '/v1/stream': {
+          get: {
+            summary: 'A WebSocket: frames in, answers out',
+            description:
+              'Clients send StreamMessage as text and frames as binary messages: the time in seconds, a little-endian ' +
+              'float64, then the picture. The server sends StreamEvent.',
+            responses: { 101: { description: 'The stream is open' } },
+          },
+        },
+      },
+      components: {
+        schemas: { StreamMessage: jsonSchema(streamMessage, 'input'), StreamEvent: jsonSchema(streamEvent) },
+        ...(options.tokens.length > 0 && { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } }),
+      },
+      ...(options.tokens.length > 0 && { security: [{ token: [] }] }),
     },
   })
   await app.register(multipart)
@@ -230,13 +240,14 @@ function statusOf(error: FastifyError | Error): number {
 }
 
 /** The folders' own names, made different where two are alike. */
-function namesOf(models: readonly Model[]): string[] {
-  const names: string[] = []
-  for (const { folder } of models) {
-    const name = basename(folder) || folder
+function namesOf(models: readonly Model[]): Map<Model, string> {
+  const names = new Map<Model, string>()
+  for (const model of models) {
+    const name = basename(model.folder) || model.folder
+    const taken = new Set(names.values())
     let other = name
-    for (let i = 2; names.includes(other); i++) other = `${name}-${i}`
-    names.push(other)
+    for (let i = 2; taken.has(other); i++) other = `${name}-${i}`
+    names.set(model, other)
   }
   return names
 }

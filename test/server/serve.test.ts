@@ -234,7 +234,7 @@ describe('what the server tells of itself', () => {
       .object({ openapi: z.string(), paths: z.record(z.string(), z.unknown()) })
       .parse(await (await fetch(new URL('/openapi.json', server.url))).json())
     expect(Object.keys(json.paths).sort()).toEqual(
-      ['/healthz', '/metrics', '/readyz', '/v1/classify', '/v1/models', '/v1/spans'].sort(),
+      ['/healthz', '/metrics', '/readyz', '/v1/classify', '/v1/models', '/v1/spans', '/v1/stream'].sort(),
     )
   })
 

@@ -12,7 +12,7 @@ import {
   errorAnswer,
 } from '../api.ts'
 import { configurationLabel } from '../metrics.ts'
-import { costOf, jsonSchema, named, receive, signalOf } from '../requests.ts'
+import { costOf, describeRequest, jsonSchema, named, receive, signalOf } from '../requests.ts'
 import { candidatesFrom, configurationJson, type ServedModel, servedModel } from '../served-model.ts'
 import type { Service } from '../service.ts'
 import type { ReceivedFile } from '../uploads.ts'
@@ -33,8 +33,7 @@ export function addClassify(app: FastifyInstance, service: Service): void {
         description:
           'The file is a part of a form, the body itself (options then in the query), or a path under --root as JSON. ' +
           'Under load the answer comes from a cheaper configuration, and says so; 503 only where the cheapest is too slow.',
-        querystring: jsonSchema(classifyRequest, 'input'),
-        consumes: ['multipart/form-data', 'application/octet-stream', 'application/json'],
+        ...describeRequest(classifyRequest),
         response: {
           200: jsonSchema(classifyAnswer),
           ...Object.fromEntries([400, 401, 413, 422, 503].map((status) => [status, jsonSchema(errorAnswer)])),

@@ -6,7 +6,7 @@ import { type FilmSpans, findSpans } from '../../inference/streaming/spans.ts'
 import type { TableEntry } from '../../runs/query-table.ts'
 import type { Admitted } from '../admission.ts'
 import { errorAnswer, type SpansEvent, type SpansRequest, spansEvent, spansRequest } from '../api.ts'
-import { costOf, jsonSchema, named, receive, signalOf } from '../requests.ts'
+import { costOf, describeRequest, jsonSchema, named, receive, signalOf } from '../requests.ts'
 import { candidatesFrom, configurationJson, type ServedModel, servedModel } from '../served-model.ts'
 import type { Service } from '../service.ts'
 import type { ReceivedFile } from '../uploads.ts'
@@ -25,8 +25,7 @@ export function addSpans(app: FastifyInstance, service: Service): void {
         summary: 'Find what happens when in a video',
         description:
           'Answers with JSON Lines: begin, then progress and each span as it closes, then end or error.',
-        querystring: jsonSchema(spansRequest, 'input'),
-        consumes: ['multipart/form-data', 'application/octet-stream', 'application/json'],
+        ...describeRequest(spansRequest),
         produces: ['application/jsonl'],
         response: {
           200: { ...jsonSchema(spansEvent), description: 'One of these a line' },

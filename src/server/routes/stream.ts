@@ -29,7 +29,7 @@ const [LATER, AWAY, INVALID, SLOW] = [1013, 1001, 1008, 1009]
 
 export function addStream(app: FastifyInstance, service: Service): void {
   let open = 0
-  app.get('/v1/stream', { websocket: true, schema: { hide: true } }, (socket) => {
+  app.get('/v1/stream', { websocket: true }, (socket) => {
     if (open >= service.options.streams || service.isClosing) {
       say(socket, {
         event: 'error',
