@@ -80,6 +80,13 @@ export class Admission {
     return this.#stretch
   }
 
+  /** Before anything is received. @throws Overloaded where as many wait as may */
+  requireRoom(): void {
+    const { length } = this.#line
+    if (length >= this.#options.waiting)
+      throw new Overloaded(`${length} requests wait already`, Math.max(1, Math.ceil(this.#clearing / 1000)))
+  }
+
   /**
    * Waits for a turn.
    *
@@ -88,8 +95,7 @@ export class Admission {
   async admit<E>(asked: Asked<E>): Promise<Admitted<E>> {
     throwIfCancelled(asked.signal, 'the request')
     const since = this.#now()
-    if (this.#line.length >= this.#options.waiting)
-      throw new Overloaded(`${this.#line.length} requests wait already`, this.#secondsToClear(asked))
+    this.requireRoom()
     const late = this.#lateness(asked, 0)
     if (!this.#isIdle && late > 0)
       throw new Overloaded('the server is too busy to answer in time', Math.max(1, Math.ceil(late / 1000)))
@@ -182,9 +188,9 @@ export class Admission {
     return waited + ahead + this.#alone(asked, least) - asked.deadline
   }
 
-  #secondsToClear(asked: Asked<unknown>): number {
-    const all = this.#line.length * this.#stretch * this.#share(asked, cheapest(asked))
-    return Math.max(1, Math.ceil(all / 1000))
+  /** Milliseconds until the line has gone, if all got what is cheapest. */
+  get #clearing(): number {
+    return this.#line.reduce((sum, { asked }) => sum + this.#stretch * this.#share(asked, cheapest(asked)), 0)
   }
 
   /** What one request holds up the others: inputs are made side by side, the engine runs one after the other. */

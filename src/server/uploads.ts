@@ -9,6 +9,7 @@ import { join, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import { temporaryBeside } from '../files/temporary.ts'
+import { Overloaded } from './overload.ts'
 
 /** A request that HTTP has a number of its own for. */
 export class HttpError extends MnVideoError {
@@ -29,12 +30,18 @@ export interface ReceivedFile {
   remove(): Promise<void>
 }
 
+/** Files of the largest size that may lie here at once. */
+const MOST_HELD = 8
+const AGAIN_SECONDS = 5
+
 /** Milliseconds without a byte after which a sender is given up. */
 const PATIENCE = 20_000
 
 export class Uploads {
   readonly folder: string
   readonly #mostBytes: number
+  /** Bytes that lie here. */
+  #held = 0
 
   private constructor(folder: string, mostBytes: number) {
     this.folder = folder
@@ -56,32 +63,41 @@ export class Uploads {
   /**
    * Writes what a request brings.
    *
-   * @throws HttpError 413 beyond the limit, 408 when nothing comes for a while, 400 when it breaks off or is empty
+   * @throws Overloaded while others take all the room; HttpError 413 beyond the limit, 408 when nothing comes for a while, 400 when it breaks off or is empty
    */
   async receive(body: Readable, name: string): Promise<ReceivedFile> {
     const path = join(this.folder, randomBytes(12).toString('hex'))
-    const remove = () => rm(path, { force: true })
     let bytes = 0
+    const remove = async () => {
+      this.#held -= bytes
+      bytes = 0
+      await rm(path, { force: true })
+    }
     const late = () => body.destroy(new HttpError(408, `the body stopped after ${bytes} bytes.`))
     const timer = setTimeout(late, PATIENCE)
     const file = await open(path, 'wx', 0o600)
     try {
       // Not ended with the loop: its sender is to read why, on the same connection.
       for await (const piece of body.iterator({ destroyOnReturn: false })) {
-        bytes += (piece as Buffer).length
+        const { length } = piece as Buffer
+        bytes += length
+        this.#held += length
         timer.refresh()
         if (bytes > this.#mostBytes) throw this.#tooLarge()
+        if (this.#held > MOST_HELD * this.#mostBytes)
+          throw new Overloaded('the server has no room for more files', AGAIN_SECONDS)
         await file.appendFile(piece as Buffer)
       }
       if (bytes === 0) throw new HttpError(400, 'the body is empty. Send a video or an image.')
       return { path, name, remove }
     } catch (error) {
       body.resume()
+      const received = bytes
       await remove()
       if (error instanceof MnVideoError) throw error
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
         throw new HttpError(507, 'the server has no room for the file now.')
-      throw new HttpError(400, `the body broke off after ${bytes} bytes: ${reasonOf(error)}.`)
+      throw new HttpError(400, `the body broke off after ${received} bytes: ${reasonOf(error)}.`)
     } finally {
       clearTimeout(timer)
       await file.close()

@@ -34,8 +34,8 @@ export function addSpans(app: FastifyInstance, service: Service): void {
       },
     },
     async (request, reply) => {
-      const received = await receive(request, spansRequest, service.uploads, service.options.root)
-      const { options, file } = received
+      service.films.requireRoom()
+      const { options, file } = await receive(request, spansRequest, service.uploads, service.options.root)
       const signal = signalOf(reply, service.stopping)
       try {
         const served = servedModel(service.models, options.model)
