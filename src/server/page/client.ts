@@ -6,12 +6,26 @@ const KEPT = 'mn-video token'
 /** A token is needed, or another one. */
 export class TokenNeeded extends Error {}
 
-export const token = (): string | null => sessionStorage.getItem(KEPT)
-export const keepToken = (text: string): void => sessionStorage.setItem(KEPT, text)
+let known: string | undefined
+
+/** The token that was given in this tab, where the browser lets pages keep anything. */
+export function token(): string | undefined {
+  try {
+    known ??= sessionStorage.getItem(KEPT) ?? undefined
+  } catch {}
+  return known
+}
+
+export function keepToken(text: string): void {
+  known = text
+  try {
+    sessionStorage.setItem(KEPT, text)
+  } catch {}
+}
 
 async function ask(path: string, init: RequestInit = {}): Promise<Response> {
-  const known = token()
-  const headers: HeadersInit = known === null ? {} : { authorization: `Bearer ${known}` }
+  const given = token()
+  const headers: HeadersInit = given === undefined ? {} : { authorization: `Bearer ${given}` }
   const response = await fetch(path, { ...init, headers })
   if (response.status === 401) throw new TokenNeeded('The server asks for a token.')
   if (response.ok) return response
@@ -49,12 +63,17 @@ export async function findSpans(
   const response = await ask('/v1/spans', { method: 'POST', body: formOf(file, model, one), signal })
   if (!response.body) return
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
-  let rest = ''
+  let [rest, isWhole] = ['', false]
   for (;;) {
     const { value, done } = await reader.read()
-    if (done) return
+    if (done) break
     const lines = (rest + value).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) if (line !== '') tell(JSON.parse(line) as SpansEvent)
+    for (const line of lines) {
+      const event = JSON.parse(line) as SpansEvent
+      isWhole ||= event.event === 'end' || event.event === 'error'
+      tell(event)
+    }
   }
+  if (!isWhole) throw new Error('The server broke off.')
 }

@@ -114,6 +114,8 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
   const video = useRef<HTMLVideoElement>(null)
   const session = useRef<Session | undefined>(undefined)
   const looking = useRef<AbortController | undefined>(undefined)
+  const isTimed = useRef(false)
+  const picture = useRef<File | undefined>(undefined)
   /** Whether the spans are those of the whole film: those of the stream are then left out. */
   const isWhole = useRef(false)
   const one = table[chosen] ?? table[0]
@@ -139,7 +141,7 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
     } else if (event.event === 'skipped') {
       setNumbers((before) => ({
         ...before,
-        timed: before.timed + (event.reason === 'gap' ? 0 : 1),
+        timed: before.timed + (isTimed.current && event.reason !== 'gap' ? 1 : 0),
         skipped: before.skipped + 1,
       }))
     } else if (event.event === 'span' && !isWhole.current) {
@@ -173,8 +175,10 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
   // What it may cost, from now on.
   const said = JSON.stringify(cost)
   useEffect(() => {
+    isTimed.current = deadline !== undefined
     if (session.current && cost) session.current.cost = cost
     setNumbers((before) => ({ ...NOTHING, answers: before.answers }))
+    void see()
   }, [said])
 
   useEffect(() => {
@@ -217,16 +221,21 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
   const open = (file: File | undefined) => {
     if (!file) return
     if (media === 'video') begin({ kind: 'file', file })
-    else if (one) {
+    else {
+      picture.current = file
+      void see()
+    }
+  }
+  const see = async () => {
+    if (!picture.current || !one) return
+    try {
+      const answer = await classifyImage(picture.current, model.name, one)
       onTrouble(undefined)
-      classifyImage(file, model.name, one).then(
-        (answer) => {
-          setTop(answer.top)
-          setUsed(answer.configuration)
-          setNumbers({ ...NOTHING, latencies: [answer.total_ms], compute: answer.compute_ms })
-        },
-        (error: unknown) => onTrouble(messageOf(error)),
-      )
+      setTop(answer.top)
+      setUsed(answer.configuration)
+      setNumbers({ ...NOTHING, latencies: [answer.total_ms], compute: answer.compute_ms })
+    } catch (error) {
+      onTrouble(messageOf(error))
     }
   }
 
@@ -261,6 +270,8 @@ function Workbench({ model, onTrouble }: WorkbenchProps) {
         if (event.event === 'error') onTrouble(event.message)
       })
     } catch (error) {
+      // Half a film's spans are none: those of what plays are shown again.
+      if (looking.current === stop) isWhole.current = false
       if (!stop.signal.aborted) onTrouble(messageOf(error))
     } finally {
       if (looking.current === stop) setProgress(undefined)

@@ -70,7 +70,7 @@ export class Session {
     const known = token()
     const url = new URL('/v1/stream', location.href)
     url.protocol = url.protocol.replace('http', 'ws')
-    const socket = new WebSocket(url, known === null ? ['mn-video'] : ['mn-video', `bearer.${known}`])
+    const socket = new WebSocket(url, known === undefined ? ['mn-video'] : ['mn-video', `bearer.${known}`])
     this.#socket = socket
     socket.onopen = () => {
       const { model } = this.#options
