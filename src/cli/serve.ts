@@ -1,12 +1,13 @@
 /** `mn-video serve`: models behind HTTP, with a page. */
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
-import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
+import type { Precision } from '../engines/precision.ts'
 import { loadModel, type Model } from '../inference/model.ts'
 import { newestRun } from '../runs/run-folder.ts'
 import { limitMemory } from '../video/spawn-guarded.ts'
 import { count, positiveNumber } from './arguments.ts'
 import { addEngineOptions, addPrecision, chosenEngine, type EngineChoice } from './engine-options.ts'
+import { modelHeading } from './model-heading.ts'
 import { doing, endActivity, print, warn } from './progress.ts'
 import { EXIT } from './report.ts'
 
@@ -102,7 +103,7 @@ async function run(folders: readonly string[], options: Options): Promise<void> 
       },
       warn,
     )
-    for (const model of models) warn(heading(model))
+    for (const model of models) warn(modelHeading(model))
     endActivity()
     print(`serving on ${server.url}`)
     await asked()
@@ -125,13 +126,6 @@ function asked(): Promise<void> {
     process.on('SIGINT', stop).on('SIGTERM', stop)
   })
 }
-
-const heading = (model: Model): string =>
-  [
-    `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
-    `engine  ${describeEngine(model.engine, model.precision)}`,
-    ...skippedLines(model.engine).map((line) => `        ${line}`),
-  ].join('\n')
 
 function port(text: string): number {
   const value = Number(text)

@@ -1,8 +1,8 @@
 /** `mn-video watch`: what happens now, held to a deadline. */
 import { spawn } from 'node:child_process'
 import { type Command, InvalidArgumentError } from 'commander'
-import { describeEngine, type Precision, skippedLines } from '../engines/precision.ts'
-import { loadModel, type Model } from '../inference/model.ts'
+import type { Precision } from '../engines/precision.ts'
+import { loadModel } from '../inference/model.ts'
 import { type WatchEvent, watch } from '../inference/streaming/watch.ts'
 import { configurationKey } from '../network/resolve.ts'
 import { formatMacs, type TableEntry } from '../runs/query-table.ts'
@@ -10,6 +10,7 @@ import { newestRun } from '../runs/run-folder.ts'
 import { addBudgetOptions, type BudgetOptions, budgetOf, fraction, positiveNumber } from './arguments.ts'
 import { addEngineOptions, addPrecision, chosenEngine, type EngineChoice } from './engine-options.ts'
 import { timeOnce } from './latencies.ts'
+import { modelHeading } from './model-heading.ts'
 import { doing, endActivity, print, warn } from './progress.ts'
 import { EXIT } from './report.ts'
 
@@ -105,7 +106,7 @@ async function run(source: string, options: Options): Promise<void> {
       ...(background !== undefined && { background }),
       signal: stop.signal,
     })
-    if (!json) print(heading(model))
+    if (!json) print(modelHeading(model))
     const summary = new Summary()
     doing(`watching ${source}`)
     for await (const event of events) {
@@ -123,13 +124,6 @@ async function run(source: string, options: Options): Promise<void> {
     model.dispose()
   }
 }
-
-const heading = (model: Model): string =>
-  [
-    `model   ${model.folder}: ${model.network.name}, ${model.network.classes} classes${model.table.trained ? '' : ' — UNTRAINED weights: the scores mean nothing'}`,
-    `engine  ${describeEngine(model.engine, model.precision)}`,
-    ...skippedLines(model.engine).map((line) => `        ${line}`),
-  ].join('\n')
 
 const shape = ({ width, frames, size, macs }: TableEntry): string =>
   `width ${width}, frames ${frames}, size ${size}, ${formatMacs(macs)}`
