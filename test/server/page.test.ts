@@ -10,6 +10,7 @@ import { hasBrowser, launchBrowser } from '../support/browser.ts'
 import { MAIN } from '../support/cli.ts'
 import { ffmpeg } from '../support/render.ts'
 import { makeRun, SMALL_MOBILENET, SMALL_X3D, temporaryFolder } from '../support/small-run.ts'
+import { makeTaughtRun } from '../support/taught-run.ts'
 
 let folder: string
 let url: string
@@ -34,11 +35,13 @@ describe.skipIf(!hasBrowser)('the page', () => {
   beforeAll(async () => {
     folder = await temporaryFolder()
     const runs = [join(folder, 'video'), join(folder, 'image')]
-    await makeRun(runs[0]!, SMALL_X3D)
     await makeRun(runs[1]!, SMALL_MOBILENET)
     const picture = ['-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=30:duration=4']
     await ffmpeg(...picture, '-c:v', 'libvpx', '-b:v', '500k', join(folder, 'film.webm'))
-    await ffmpeg(...picture, '-c:v', 'mjpeg', '-q:v', '4', join(folder, 'camera.mjpeg'))
+    const other = ['-f', 'lavfi', '-i', 'mandelbrot=size=320x240:rate=30:start_scale=0.5', '-t', '4']
+    await ffmpeg(...other, '-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-q:v', '4', join(folder, 'camera.mjpeg'))
+    await ffmpeg(...other, '-c:v', 'libx264', join(folder, 'other.mp4'))
+    await makeTaughtRun(runs[0]!, SMALL_X3D, [join(folder, 'film.webm'), join(folder, 'other.mp4')])
     await ffmpeg(...picture, '-frames:v', '1', join(folder, 'picture.png'))
     const { server, at } = await start(runs)
     child = server
@@ -63,6 +66,7 @@ describe.skipIf(!hasBrowser)('the page', () => {
     return { page, asked, wrong, close: () => context.close() }
   }
   const textOf = (page: Page, id: string) => page.locator(id).innerText()
+  const topOf = (page: Page) => page.locator('#top li .name').first().innerText()
   const until = async (holds: () => Promise<boolean>) => {
     for (let i = 0; i < 300; i++) {
       if (await holds()) return
@@ -89,6 +93,8 @@ describe.skipIf(!hasBrowser)('the page', () => {
     await page.locator('#camera').click()
     await until(async () => (await textOf(page, '#configuration')).includes('×'))
     expect(await page.locator('#top li[data-index]').count()).toBe(5)
+    // What the camera shows, and not the film that the network knows as well.
+    await until(async () => (await topOf(page)) === 'class 1')
     const before = await textOf(page, '#configuration')
     const [worth, spoken] = [
       await textOf(page, '#budget-text'),
@@ -118,9 +124,11 @@ describe.skipIf(!hasBrowser)('the page', () => {
     const { page, wrong, close } = await open()
     await page.locator('#file').setInputFiles(join(folder, 'film.webm'))
     await until(async () => (await textOf(page, '#configuration')).includes('×'))
+    await until(async () => (await topOf(page)) === 'class 0')
     await page.locator('#find-spans').click()
     await until(async () => (await page.locator('#find-spans').count()) === 1)
     expect(await page.locator('#error').innerText()).toBe('')
+    expect(await page.locator('#spans tbody').innerText()).toMatch(/^0:00\.0\s+0:04\.0\s+class 0/)
     expect(wrong).toEqual([])
     await close()
   })
