@@ -29,6 +29,7 @@ interface Options extends EngineChoice {
 }
 
 const MiB = 2 ** 20
+const PATIENCE_MS = 20_000
 /** What FFmpeg may take: its threads reserve more than they use. */
 const FFMPEG_BYTES = 4096 * MiB
 const FFMPEG_BYTES_EACH = 128 * MiB
@@ -95,6 +96,7 @@ async function run(folders: readonly string[], options: Options): Promise<void> 
         ...{ host: options.host, port: options.port, tokens, isOpen: !options.auth },
         deadline: options.deadline,
         mostBytes: options.maxUpload * MiB,
+        patience: PATIENCE_MS,
         concurrency: options.concurrency ?? availableParallelism(),
         isSwitching: options.switching,
         root: options.root,

@@ -6,6 +6,7 @@ import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import type { Budget } from '../inference/options.ts'
 import { suggestion } from '../suggestion.ts'
 import { withPath } from './api.ts'
+import type { Service } from './service.ts'
 import { fileUnder, HttpError, type ReceivedFile, type Uploads } from './uploads.ts'
 
 export interface Received<T> {
@@ -18,9 +19,38 @@ const FORM = { files: 1, fields: 32, parts: 40, fieldSize: 8192, fieldNameSize: 
 
 /**
  * @param schema of the options
- * @throws HttpError, MnVideoError `usage` naming the option that is wrong
+ * @throws HttpError (408 when nothing comes for a while), MnVideoError `usage` naming the option that is wrong
  */
 export async function receive<T extends z.ZodObject>(
+  request: FastifyRequest,
+  schema: T,
+  { uploads, options: { root, patience } }: Service,
+): Promise<Received<z.infer<T>>> {
+  const receiving = receiveAny(request, schema, uploads, root)
+  let isLate = false
+  const late = new Promise<never>((_, fail) => {
+    request.raw.setTimeout(patience, () => {
+      isLate = true
+      // Answered, a request whose body is not whole ends without a word.
+      request.raw.socket.once('close', () => request.raw.destroy(new Error('nothing came')))
+      fail(new HttpError(408, `nothing came for ${patience / 1000} s.`))
+    })
+  })
+  // What still comes of it when nobody waits any more is taken away.
+  receiving.then(
+    async ({ file }) => {
+      if (isLate) await file.remove()
+    },
+    () => {},
+  )
+  try {
+    return await Promise.race([receiving, late])
+  } finally {
+    request.raw.setTimeout(0)
+  }
+}
+
+async function receiveAny<T extends z.ZodObject>(
   request: FastifyRequest,
   schema: T,
   uploads: Uploads,

@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly deadline: number | undefined
   /** Bytes of one file. */
   readonly mostBytes: number
+  /** Milliseconds without a byte after which a sender is given up. */
+  readonly patience: number
   /** Requests that are worked for at once. */
   readonly concurrency: number
   readonly isSwitching: boolean

@@ -34,9 +34,6 @@ export interface ReceivedFile {
 const MOST_HELD = 8
 const AGAIN_SECONDS = 5
 
-/** Milliseconds without a byte after which a sender is given up. */
-const PATIENCE = 20_000
-
 export class Uploads {
   readonly folder: string
   readonly #mostBytes: number
@@ -63,7 +60,7 @@ export class Uploads {
   /**
    * Writes what a request brings.
    *
-   * @throws Overloaded while others take all the room; HttpError 413 beyond the limit, 408 when nothing comes for a while, 400 when it breaks off or is empty
+   * @throws Overloaded while others take all the room; HttpError 413 beyond the limit, 400 when it breaks off or is empty
    */
   async receive(body: Readable, name: string): Promise<ReceivedFile> {
     const path = join(this.folder, randomBytes(12).toString('hex'))
@@ -73,8 +70,6 @@ export class Uploads {
       bytes = 0
       await rm(path, { force: true })
     }
-    const late = () => body.destroy(new HttpError(408, `the body stopped after ${bytes} bytes.`))
-    const timer = setTimeout(late, PATIENCE)
     const file = await open(path, 'wx', 0o600)
     try {
       // Not ended with the loop: its sender is to read why, on the same connection.
@@ -82,7 +77,6 @@ export class Uploads {
         const { length } = piece as Buffer
         bytes += length
         this.#held += length
-        timer.refresh()
         if (bytes > this.#mostBytes) throw this.#tooLarge()
         if (this.#held > MOST_HELD * this.#mostBytes)
           throw new Overloaded('the server has no room for more files', AGAIN_SECONDS)
@@ -99,7 +93,6 @@ export class Uploads {
         throw new HttpError(507, 'the server has no room for the file now.')
       throw new HttpError(400, `the body broke off after ${received} bytes: ${reasonOf(error)}.`)
     } finally {
-      clearTimeout(timer)
       await file.close()
     }
   }

@@ -208,6 +208,11 @@ describe('POST /v1/spans', () => {
     await until(async () => (await uploadsLeft()).length === 0)
   })
 
+  it('refuses a model of images', async () => {
+    const response = await post('/v1/spans', form(bytes, { model: 'image' }))
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('have no spans')])
+  })
+
   it('ends a film that cannot be read with an error, and takes it away', async () => {
     const events = lines(await (await post('/v1/spans', form(Buffer.from('none'), {}, 'x.mp4'))).text())
     expect(events.at(-1)).toMatchObject({ event: 'error', code: 'media' })
@@ -315,9 +320,9 @@ describe('stopping', () => {
 })
 
 describe('what is no HTTP, or half of it', () => {
-  const say = (text: string | Buffer, end: 'half' | 'cut'): Promise<string> =>
+  const say = (text: string | Buffer, end: 'half' | 'cut' | 'wait', to = server): Promise<string> =>
     new Promise((settle) => {
-      const { hostname, port } = new URL(server.url)
+      const { hostname, port } = new URL(to.url)
       const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
       let told = ''
       socket.on('data', (piece) => {
@@ -327,7 +332,10 @@ describe('what is no HTTP, or half of it', () => {
         .on('error', () => {})
         .on('close', () => settle(told))
         .on('end', () => socket.end())
-      socket.write(text, () => (end === 'half' ? socket.end() : socket.destroy()))
+      socket.write(text, () => {
+        if (end === 'half') socket.end()
+        if (end === 'cut') socket.destroy()
+      })
     })
 
   it('harms nothing', async () => {
@@ -349,6 +357,23 @@ describe('what is no HTTP, or half of it', () => {
     expect(told[6]).toMatch(/^HTTP\/1\.1 400 /)
     expect((await fetch(new URL('/readyz', server.url))).status).toBe(200)
     await until(async () => (await uploadsLeft()).length === 0)
+  })
+
+  it('is told when nothing comes for a while, and leaves nothing', async () => {
+    const hasty = await serve([runs[0]!], { patience: 200 })
+    const head = 'POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n'
+    const part =
+      '--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n0123456789012345678901234567890'
+    const told = await Promise.all([
+      say(`${head}Content-Type: video/mp4\r\n\r\nshort`, 'wait', hasty),
+      say(`${head}Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\nContent-Dis`, 'wait', hasty),
+      say(`${head}Content-Type: multipart/form-data; boundary=b\r\n\r\n${part}`, 'wait', hasty),
+    ])
+    for (const each of told) expect(each).toMatch(/^HTTP\/1\.1 408 /)
+    await until(async () => (await uploadsLeft()).length === 0)
+    // Who is only slow is heard to the end: an answer may take longer than that.
+    const slow = await post('/v1/classify', form(bytes, { views: '30x3' }), hasty)
+    expect(slow.status).toBe(200)
   })
 
   it('says what there is to whoever asks for something else', async () => {

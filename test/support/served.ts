@@ -6,7 +6,15 @@ import { startServer } from '../../src/server/serve.ts'
 import type { ServerOptions } from '../../src/server/service.ts'
 
 export const SERVER_OPTIONS: ServerOptions = {
-  ...{ host: '127.0.0.1', port: 0, tokens: [], isOpen: false, deadline: undefined, mostBytes: 2 ** 22 },
+  ...{
+    host: '127.0.0.1',
+    port: 0,
+    tokens: [],
+    isOpen: false,
+    deadline: undefined,
+    mostBytes: 2 ** 22,
+    patience: 20_000,
+  },
   ...{ concurrency: 2, isSwitching: true, root: undefined, streams: 2, log: false },
 }
 

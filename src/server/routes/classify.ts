@@ -42,7 +42,7 @@ export function addClassify(app: FastifyInstance, service: Service): void {
     },
     async (request, reply) => {
       service.admission.requireRoom()
-      const { options, file } = await receive(request, classifyRequest, service.uploads, service.options.root)
+      const { options, file } = await receive(request, classifyRequest, service)
       try {
         return await answer(service, options, file, signalOf(reply, service.stopping, MOST_SECONDS))
       } catch (error) {

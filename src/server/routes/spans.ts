@@ -35,10 +35,12 @@ export function addSpans(app: FastifyInstance, service: Service): void {
     },
     async (request, reply) => {
       service.films.requireRoom()
-      const { options, file } = await receive(request, spansRequest, service.uploads, service.options.root)
+      const { options, file } = await receive(request, spansRequest, service)
       const signal = signalOf(reply, service.stopping)
       try {
         const served = servedModel(service.models, options.model)
+        if (served.json.media !== 'video')
+          throw new MnVideoError('usage', `model: ${served.name} classifies images, which have no spans.`)
         const { budget, isExact } = costOf(options)
         const asked = served.model.choose(budget)
         const turn = await service.films.admit({
