@@ -107,8 +107,10 @@ async function run(folders: readonly string[], options: Options): Promise<void> 
     )
     for (const model of models) warn(modelHeading(model))
     endActivity()
+    // Heard from now on: whoever reads the line may ask at once.
+    const toStop = asked()
     print(`serving on ${server.url}`)
-    await asked()
+    await toStop
     warn(`stopping, within ${options.grace} s`)
     await server.stop(1000 * options.grace)
   } finally {
