@@ -31,6 +31,8 @@ const MESSAGE_BYTES = 8 * 2 ** 20
 const HEAD_MS = 10_000
 const REQUEST_MS = 900_000
 const CONNECTIONS = 1024
+/** Milliseconds that a refused body may go on. */
+const LINGER_MS = 2000
 /** Requests that wait for each that is worked for, and at least. */
 const WAITING_EACH = 16
 const WAITING = 64
@@ -217,7 +219,7 @@ async function createApp(service: Service): Promise<FastifyInstance> {
 }
 
 function fail(error: FastifyError | Error, reply: FastifyReply): FastifyReply {
-  if (reply.request.method === 'POST') reply.header('connection', 'close')
+  linger(reply)
   if (error instanceof Overloaded) reply.header('retry-after', error.retryAfter)
   // Whoever broke off hears nothing of it.
   if (reply.raw.destroyed || ('code' in error && error.code === 'ECONNRESET')) return reply.code(400).send()
@@ -230,6 +232,16 @@ function fail(error: FastifyError | Error, reply: FastifyReply): FastifyReply {
   }
   const code = error instanceof MnVideoError ? error.code : 'usage'
   return reply.code(status).send({ error: { code, message: error.message } })
+}
+
+/** Who still sends is to read why nobody listens, and is cut off only if it goes on. */
+function linger({ request: { raw }, raw: response }: FastifyReply): void {
+  if (raw.complete) return
+  raw.resume()
+  response.once('finish', () => {
+    const cut = setTimeout(() => raw.socket.destroy(), LINGER_MS)
+    raw.once('end', () => clearTimeout(cut)).once('close', () => clearTimeout(cut))
+  })
 }
 
 function statusOf(error: FastifyError | Error): number {

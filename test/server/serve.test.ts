@@ -284,6 +284,9 @@ describe('who may ask', () => {
     }
     const image = (await readFile(picture)) as Buffer<ArrayBuffer>
     expect((await post('/v1/classify', form(image), guarded)).status).toBe(401)
+    // Whoever is in the middle of sending reads it too.
+    const large = Buffer.alloc(3 * 2 ** 20)
+    for (let i = 0; i < 10; i++) expect((await post('/v1/classify', form(large), guarded)).status).toBe(401)
   })
 
   it('does not start on a host that others reach without one', async () => {
