@@ -37,3 +37,5 @@ export function worth(one: ConfigurationJson): string {
     ...(one.latency_ms === undefined ? [] : [`${milliseconds(one.latency_ms)} here`]),
   ].join(', ')
 }
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
