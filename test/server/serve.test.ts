@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { classify } from '../../src/inference/classify.ts'
+import { loadModel } from '../../src/inference/model.ts'
 import { findSpans } from '../../src/inference/streaming/spans.ts'
+import { writeRun } from '../../src/runs/create-run.ts'
 import { classifyAnswer, modelsAnswer, type SpansEvent, spansEvent } from '../../src/server/api.ts'
 import { startServer } from '../../src/server/serve.ts'
 import { ffmpeg, renderClip } from '../support/render.ts'
@@ -295,6 +297,19 @@ describe('who may ask', () => {
     )
     const open = await startServer(server.loaded, { ...SERVER_OPTIONS, host: '0.0.0.0', isOpen: true })
     await open.stop(0)
+  })
+})
+
+describe('a run of which nothing can run', () => {
+  it('is refused in a line', async () => {
+    const run = join(folder, 'untested')
+    const { config, weights, table } = await makeRun(join(folder, 'untested-fresh'), SMALL_X3D)
+    await writeRun(run, { config, weights, table: { ...table, trained: true } })
+    const model = await loadModel(run)
+    await expect(startServer([model], SERVER_OPTIONS)).rejects.toThrow(
+      'so none can run. Test it: mn-video test',
+    )
+    model.dispose()
   })
 })
 

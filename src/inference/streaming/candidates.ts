@@ -1,6 +1,7 @@
 /** What answers may cost: one configuration, or several to choose from before each. */
 import { MnVideoError } from '../../errors.ts'
 import { accuracyOf, isReady, type TableEntry } from '../../runs/query-table.ts'
+import { shellQuoted } from '../../shell.ts'
 import type { Model } from '../model.ts'
 import type { Budget } from '../options.ts'
 import type { Candidate } from './controller.ts'
@@ -31,6 +32,11 @@ export async function candidatesOf(
   }
   const { table } = model
   const usable = table.entries.filter((entry) => isReady(table, entry))
+  if (usable.length === 0)
+    throw new MnVideoError(
+      'run',
+      `${model.folder}: no configuration of its query table has batch-norm statistics, so none can run. Test it: mn-video test ${shellQuoted(model.folder)}`,
+    )
   const untimed = usable.filter((entry) => !model.latencyOf(entry))
   if (untimed.length > 0) await model.measureLatencies(undefined, { missing: true })
   const ranked = rank(usable.map((entry) => ({ entry, milliseconds: model.latencyOf(entry)!.median })))
