@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIPv4 } from 'node:net'
-import { MnVideoError, shown } from '../errors.ts'
+import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import { readText } from '../files/read.ts'
 
 /** What is wrong with a request, and what HTTP calls it. */
@@ -34,7 +34,7 @@ const MOST_BYTES = 2 ** 16
  */
 export async function readTokens(file: string): Promise<string[]> {
   const text = await readText(file, MOST_BYTES).catch((error: unknown) => {
-    throw new MnVideoError('usage', `${shown(file)}: cannot be read: ${String(error)}.`, { cause: error })
+    throw new MnVideoError('usage', `${shown(file)}: cannot be read: ${reasonOf(error)}.`, { cause: error })
   })
   const tokens: string[] = []
   for (const [i, line] of text.split('\n').entries()) {

@@ -5,7 +5,7 @@
  */
 import { throwIfCancelled } from '../errors.ts'
 import type { Candidate } from '../inference/streaming/controller.ts'
-import { Overloaded } from './overload.ts'
+import { Overloaded } from './errors.ts'
 
 export interface AdmissionOptions {
   /** Requests that are worked for at once. */
@@ -75,11 +75,6 @@ export class Admission {
     return this.#running
   }
 
-  /** How much longer than planned requests take at present. */
-  get load(): number {
-    return this.#stretch
-  }
-
   /** Before anything is received. @throws Overloaded where as many wait as may */
   requireRoom(): void {
     const { length } = this.#line
@@ -96,7 +91,7 @@ export class Admission {
     throwIfCancelled(asked.signal, 'the request')
     const since = this.#now()
     this.requireRoom()
-    const late = this.#lateness(asked, 0)
+    const late = this.#lateness(asked)
     if (!this.#isIdle && late > 0)
       throw new Overloaded('the server is too busy to answer in time', Math.max(1, Math.ceil(late / 1000)))
     if (this.#running < this.#options.concurrency && this.#line.length === 0) return this.#start(asked, since)
@@ -157,7 +152,7 @@ export class Admission {
       const next = this.#line.shift()
       if (!next) return
       const late =
-        this.#now() - next.since + this.#alone(next.asked, cheapest(next.asked)) - next.asked.deadline
+        this.#now() - next.since + this.#alone(next.asked, this.#least(next.asked)) - next.asked.deadline
       // The last that is left is answered late rather than not at all.
       if (late <= 0 || this.#isIdle) next.go()
       else {
@@ -168,9 +163,8 @@ export class Admission {
   }
 
   #choose<E>(asked: Asked<E>, waited: number): Candidate<E> {
-    const { candidates, deadline, isExact } = asked
-    const [first] = candidates as readonly [Candidate<E>]
-    if (isExact || !this.#options.isSwitching) return first
+    const { candidates, deadline } = asked
+    if (!this.#mayChange(asked)) return candidates[0]!
     const others = this.#line.length + this.#running / 2
     const planned = (others > 0 ? PLANNED : PLANNED_ALONE) * deadline
     const fits = ({ milliseconds }: Candidate<E>) =>
@@ -179,18 +173,28 @@ export class Admission {
     return candidates.find(fits) ?? candidates.at(-1)!
   }
 
-  /** Milliseconds by which the newest would be late if all got what is cheapest. */
-  #lateness(asked: Asked<unknown>, waited: number): number {
-    const least =
-      this.#options.isSwitching && !asked.isExact ? cheapest(asked) : asked.candidates[0]!.milliseconds
+  /** Milliseconds by which the newest would be late if all got the least that they may. */
+  #lateness(asked: Asked<unknown>): number {
+    const least = this.#least(asked)
     const others = this.#line.length + this.#running / 2
-    const ahead = others * this.#stretch * this.#share(asked, least)
-    return waited + ahead + this.#alone(asked, least) - asked.deadline
+    return others * this.#stretch * this.#share(asked, least) + this.#alone(asked, least) - asked.deadline
   }
 
-  /** Milliseconds until the line has gone, if all got what is cheapest. */
+  /** Milliseconds until the line has gone, if all got the least that they may. */
   get #clearing(): number {
-    return this.#line.reduce((sum, { asked }) => sum + this.#stretch * this.#share(asked, cheapest(asked)), 0)
+    return this.#line.reduce(
+      (sum, { asked }) => sum + this.#stretch * this.#share(asked, this.#least(asked)),
+      0,
+    )
+  }
+
+  #mayChange({ isExact }: Asked<unknown>): boolean {
+    return this.#options.isSwitching && !isExact
+  }
+
+  /** Milliseconds of the least that a request may get. */
+  #least(asked: Asked<unknown>): number {
+    return asked.candidates.at(this.#mayChange(asked) ? -1 : 0)!.milliseconds
   }
 
   /** What one request holds up the others: inputs are made side by side, the engine runs one after the other. */
@@ -202,6 +206,3 @@ export class Admission {
     return (this.#decode.get(kind) ?? 0) + views * milliseconds
   }
 }
-
-const cheapest = ({ candidates, isExact }: Asked<unknown>): number =>
-  candidates.at(isExact ? 0 : -1)!.milliseconds

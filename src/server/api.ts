@@ -160,6 +160,8 @@ export const modelsAnswer = z.strictObject({ models: z.array(modelSchema) })
 export type ModelJson = z.infer<typeof modelSchema>
 export type ModelsAnswer = z.infer<typeof modelsAnswer>
 
+export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'ready', 'stopping']) })
+
 /** What a stream's answers may cost: one configuration, or by time. */
 const streamCost = {
   gflops: z.number().positive().optional(),

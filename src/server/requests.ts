@@ -5,9 +5,10 @@ import { z } from 'zod'
 import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import type { Budget } from '../inference/options.ts'
 import { suggestion } from '../suggestion.ts'
-import { withPath } from './api.ts'
+import { errorAnswer, withPath } from './api.ts'
+import { HttpError } from './errors.ts'
 import type { Service } from './service.ts'
-import { fileUnder, HttpError, type ReceivedFile, type Uploads } from './uploads.ts'
+import { fileUnder, type ReceivedFile, type Uploads } from './uploads.ts'
 
 export interface Received<T> {
   readonly options: T
@@ -185,3 +186,8 @@ export const describeRequest = (schema: z.ZodObject) => ({
   ),
   consumes: ['multipart/form-data', 'application/json', 'application/octet-stream'],
 })
+
+/** What goes wrong with them. */
+export const ERROR_RESPONSES = Object.fromEntries(
+  [400, 401, 403, 404, 408, 413, 422, 503].map((status) => [status, jsonSchema(errorAnswer)]),
+)

@@ -12,8 +12,8 @@ import { isLoopback, type Refusal, refusedSite, refusedToken, SECURITY_HEADERS }
 import { Admission } from './admission.ts'
 import { streamEvent, streamMessage } from './api.ts'
 import { EngineQueue } from './engine-queue.ts'
+import { HttpError, Overloaded } from './errors.ts'
 import { configurationLabel, createMetrics } from './metrics.ts'
-import { Overloaded } from './overload.ts'
 import { jsonSchema } from './requests.ts'
 import { addClassify } from './routes/classify.ts'
 import { addPage } from './routes/page.ts'
@@ -22,7 +22,7 @@ import { addHealth, addState } from './routes/state.ts'
 import { addStream } from './routes/stream.ts'
 import { prepareModel, type ServedModel } from './served-model.ts'
 import type { ServerOptions, Service } from './service.ts'
-import { HttpError, Uploads } from './uploads.ts'
+import { Uploads } from './uploads.ts'
 
 /** Bytes of JSON, and of one message of a stream: a picture. */
 const JSON_BYTES = 2 ** 16
@@ -31,6 +31,8 @@ const MESSAGE_BYTES = 8 * 2 ** 20
 const HEAD_MS = 10_000
 const REQUEST_MS = 900_000
 const CONNECTIONS = 1024
+/** A socket's close code. */
+const GOING_AWAY = 1001
 /** Milliseconds that a refused body may go on. */
 const LINGER_MS = 2000
 /** Requests that wait for each that is worked for, and at least. */
@@ -203,7 +205,14 @@ async function createApp(service: Service): Promise<FastifyInstance> {
     },
   })
   await app.register(multipart)
-  await app.register(websocket, { options: { maxPayload: MESSAGE_BYTES } })
+  await app.register(websocket, {
+    options: { maxPayload: MESSAGE_BYTES },
+    // A stream has no end to wait for.
+    preClose(done) {
+      for (const socket of app.websocketServer.clients) socket.close(GOING_AWAY, 'the server is stopping')
+      app.websocketServer.close(() => done())
+    },
+  })
   await app.register(async (open) => {
     addHealth(open, service)
     await addPage(open)
@@ -245,7 +254,6 @@ function linger({ request: { raw }, raw: response }: FastifyReply): void {
 }
 
 function statusOf(error: FastifyError | Error): number {
-  if (error instanceof Overloaded) return 503
   if (error instanceof HttpError) return error.status
   if (error instanceof MnVideoError) return STATUS[error.code] ?? 500
   return 'statusCode' in error ? (error.statusCode ?? 500) : 500

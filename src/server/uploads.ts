@@ -9,17 +9,7 @@ import { join, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { MnVideoError, reasonOf, shown } from '../errors.ts'
 import { temporaryBeside } from '../files/temporary.ts'
-import { Overloaded } from './overload.ts'
-
-/** A request that HTTP has a number of its own for. */
-export class HttpError extends MnVideoError {
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super('usage', message)
-    this.status = status
-  }
-}
+import { HttpError, Overloaded } from './errors.ts'
 
 export interface ReceivedFile {
   /** Where it lies. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Admission, type Admitted, type Asked } from '../../src/server/admission.ts'
-import { Overloaded } from '../../src/server/overload.ts'
+import { Overloaded } from '../../src/server/errors.ts'
 
 const CANDIDATES = [
   { entry: 'large', milliseconds: 100 },
@@ -80,10 +80,22 @@ describe('admission', () => {
     }
   })
 
-  it('without switching refuses sooner', async () => {
-    const { got, refused } = await burst(30, { isSwitching: false })
+  it('without switching refuses sooner, and answers in time what it takes', async () => {
+    const { got, late, refused } = await burst(30, { isSwitching: false })
     expect(new Set(got)).toEqual(new Set(['large']))
     expect(refused.length).toBeGreaterThan(15)
+    expect(late).toEqual([])
+  })
+
+  it('without switching refuses in line what became too late for it, though something cheaper would be in time', async () => {
+    const { ask, clock } = open({ isSwitching: false })
+    const first = await ask()
+    const [second, last] = [ask(), ask()]
+    clock.now += 950
+    first.done(0)
+    await expect(second).rejects.toBeInstanceOf(Overloaded)
+    // Nobody waits behind the last one.
+    expect((await last).entry).toBe('large')
   })
 
   it('gives exactly what is asked for to who wants nothing less', async () => {

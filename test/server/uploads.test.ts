@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Overloaded } from '../../src/server/overload.ts'
+import { Overloaded } from '../../src/server/errors.ts'
 import { Uploads } from '../../src/server/uploads.ts'
 
 let uploads: Uploads

@@ -4,15 +4,17 @@ import { parseViews } from '../../config/views.ts'
 import { classify } from '../../inference/classify.ts'
 import type { TableEntry } from '../../runs/query-table.ts'
 import type { Admitted } from '../admission.ts'
-import {
-  type ClassifyAnswer,
-  type ClassifyRequest,
-  classifyAnswer,
-  classifyRequest,
-  errorAnswer,
-} from '../api.ts'
+import { type ClassifyAnswer, type ClassifyRequest, classifyAnswer, classifyRequest } from '../api.ts'
 import { configurationLabel } from '../metrics.ts'
-import { costOf, describeRequest, jsonSchema, named, receive, signalOf } from '../requests.ts'
+import {
+  costOf,
+  describeRequest,
+  ERROR_RESPONSES,
+  jsonSchema,
+  named,
+  receive,
+  signalOf,
+} from '../requests.ts'
 import { candidatesFrom, configurationJson, type ServedModel, servedModel } from '../served-model.ts'
 import type { Service } from '../service.ts'
 import type { ReceivedFile } from '../uploads.ts'
@@ -36,7 +38,7 @@ export function addClassify(app: FastifyInstance, service: Service): void {
         ...describeRequest(classifyRequest),
         response: {
           200: jsonSchema(classifyAnswer),
-          ...Object.fromEntries([400, 401, 413, 422, 503].map((status) => [status, jsonSchema(errorAnswer)])),
+          ...ERROR_RESPONSES,
         },
       },
     },

@@ -5,8 +5,16 @@ import { MnVideoError } from '../../errors.ts'
 import { type FilmSpans, findSpans } from '../../inference/streaming/spans.ts'
 import type { TableEntry } from '../../runs/query-table.ts'
 import type { Admitted } from '../admission.ts'
-import { errorAnswer, type SpansEvent, type SpansRequest, spansEvent, spansRequest } from '../api.ts'
-import { costOf, describeRequest, jsonSchema, named, receive, signalOf } from '../requests.ts'
+import { type SpansEvent, type SpansRequest, spansEvent, spansRequest } from '../api.ts'
+import {
+  costOf,
+  describeRequest,
+  ERROR_RESPONSES,
+  jsonSchema,
+  named,
+  receive,
+  signalOf,
+} from '../requests.ts'
 import { candidatesFrom, configurationJson, type ServedModel, servedModel } from '../served-model.ts'
 import type { Service } from '../service.ts'
 import type { ReceivedFile } from '../uploads.ts'
@@ -29,7 +37,7 @@ export function addSpans(app: FastifyInstance, service: Service): void {
         produces: ['application/jsonl'],
         response: {
           200: { ...jsonSchema(spansEvent), description: 'One of these a line' },
-          ...Object.fromEntries([400, 401, 413, 503].map((status) => [status, jsonSchema(errorAnswer)])),
+          ...ERROR_RESPONSES,
         },
       },
     },

@@ -1,8 +1,10 @@
 /** What the server has and how it does: models, health, metrics, the OpenAPI document. */
 import type { FastifyInstance } from 'fastify'
-import { type ModelsAnswer, modelsAnswer } from '../api.ts'
+import { healthAnswer, type ModelsAnswer, modelsAnswer } from '../api.ts'
 import { jsonSchema } from '../requests.ts'
 import type { Service } from '../service.ts'
+
+const STATE = jsonSchema(healthAnswer)
 
 export function addState(app: FastifyInstance, service: Service): void {
   app.get(
@@ -24,8 +26,13 @@ export function addState(app: FastifyInstance, service: Service): void {
 
 /** Asked by whoever starts and stops servers, who has no token. */
 export function addHealth(app: FastifyInstance, service: Service): void {
-  app.get('/healthz', { schema: { summary: 'Whether the process lives' } }, () => ({ status: 'ok' }))
-  app.get('/readyz', { schema: { summary: 'Whether it takes requests' } }, (_, reply) =>
-    service.isClosing ? reply.code(503).send({ status: 'stopping' }) : reply.send({ status: 'ready' }),
+  app.get('/healthz', { schema: { summary: 'Whether the process lives', response: { 200: STATE } } }, () => ({
+    status: 'ok',
+  }))
+  app.get(
+    '/readyz',
+    { schema: { summary: 'Whether it takes requests', response: { 200: STATE, 503: STATE } } },
+    (_, reply) =>
+      service.isClosing ? reply.code(503).send({ status: 'stopping' }) : reply.send({ status: 'ready' }),
   )
 }

@@ -24,8 +24,8 @@ const MOST_BUFFERED = 4 * 2 ** 20
 /** Seconds of a picture's time stand before it. */
 const TIME_BYTES = 8
 const CLASSES = 5
-/** Close codes: try again later, going away, bad message, too slow. */
-const [LATER, AWAY, INVALID, SLOW] = [1013, 1001, 1008, 1009]
+/** Close codes: try again later, bad message, too slow. */
+const [LATER, INVALID, SLOW] = [1013, 1008, 1009]
 
 export function addStream(app: FastifyInstance, service: Service): void {
   let open = 0
@@ -80,11 +80,6 @@ class Connection {
       isAlive = false
       socket.ping()
     }, PING_MS)
-    const stop = () => {
-      say(socket, { event: 'error', code: 'cancelled', message: 'the server is stopping.' })
-      socket.close(AWAY)
-    }
-    service.stopping.addEventListener('abort', stop, { once: true })
     socket.on('pong', () => {
       isAlive = true
     })
@@ -92,7 +87,6 @@ class Connection {
     socket.once('close', () => {
       clearTimeout(unspoken)
       clearInterval(pinging)
-      service.stopping.removeEventListener('abort', stop)
       this.#stop.abort()
     })
     socket.on('message', (data, isBinary) => {
